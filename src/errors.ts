@@ -1,0 +1,119 @@
+// The one error class. Everything else may import this file; it imports nothing.
+
+/** How the command line ends: design, "Errors". 0 is done. */
+export const EXIT_CODE = { failed: 1, usage: 2, refused: 3, busy: 4 } as const;
+export type Outcome = keyof typeof EXIT_CODE;
+
+/**
+ * Every code the program can end with, and what kind of ending it is.
+ * `refused` means a guard said no and nothing was erased; `usage` that the request itself was wrong.
+ */
+const OUTCOME_OF = {
+  // --- wrong usage or parameters
+  'unknown-board': 'usage',
+  'unknown-parameter': 'usage',
+  'bad-parameter': 'usage',
+  'bad-config': 'usage',
+  'unknown-backup': 'usage',
+  'file-unreadable': 'usage',
+  // --- refused by a guard, nothing erased
+  'image-empty': 'refused',
+  'image-truncated': 'refused',
+  'image-foreign': 'refused',
+  'image-too-large': 'refused',
+  'image-unknown-kind': 'refused',
+  'image-overruns-flash': 'refused',
+  'wrong-mcu': 'refused',
+  'wrong-address': 'refused',
+  'address-behind-nothing': 'refused',
+  'bootloader-would-be-lost': 'refused',
+  'deployer-by-dfu': 'refused',
+  'gate-closed': 'refused',
+  'needs-confirmation': 'refused',
+  'backup-damaged': 'refused',
+  // --- somebody else is at it
+  busy: 'busy',
+  // --- failed
+  'no-hardware': 'failed',
+  'no-device': 'failed',
+  'device-was-there-before': 'failed',
+  'device-came-elsewhere': 'failed',
+  'two-boards-alike': 'failed',
+  'device-gone': 'failed',
+  'usb-timeout': 'failed',
+  'dfu-protocol': 'failed',
+  'dfu-status': 'failed',
+  'read-protected': 'failed',
+  'bad-descriptor': 'failed',
+  'verify-failed': 'failed',
+  'no-boot': 'failed',
+  'wrong-version': 'failed',
+  'wrong-device': 'failed',
+  'printer-unreachable': 'failed',
+  'store-failed': 'failed',
+  'lines-stuck': 'failed',
+  cancelled: 'failed',
+  internal: 'failed',
+} as const satisfies Record<string, Outcome>;
+export type ErrorCode = keyof typeof OUTCOME_OF;
+
+export interface ErrorDetails {
+  /** What the user should do now. */
+  advice: string;
+  /** Where: an address, a register, file:line, a bus path. */
+  place?: string;
+  /** What is on the board now, in words, once anything on it may have changed. */
+  onBoard?: string;
+  cause?: unknown;
+}
+
+/**
+ * Trouble that reaches the user: a stable `code`, a sentence, the place, the cure, and what the board holds now.
+ * Answers that a protocol expects (a STALL, a time-out, a NACK) are values, never exceptions.
+ */
+export class OctopusError extends Error {
+  readonly code: ErrorCode;
+  readonly advice: string;
+  readonly place: string | undefined;
+  /** Filled in on the way up by whoever knows; see `src/flash/flash.ts`. */
+  onBoard: string | undefined;
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = 'OctopusError';
+    this.code = code;
+    this.advice = details.advice;
+    this.place = details.place;
+    this.onBoard = details.onBoard;
+  }
+
+  get outcome(): Outcome {
+    return OUTCOME_OF[this.code];
+  }
+
+  toJSON(): { code: ErrorCode; message: string; advice: string; place?: string; onBoard?: string } {
+    return {
+      code: this.code,
+      message: this.message,
+      advice: this.advice,
+      ...(this.place === undefined ? {} : { place: this.place }),
+      ...(this.onBoard === undefined ? {} : { onBoard: this.onBoard }),
+    };
+  }
+}
+
+/** Any thrown thing as an OctopusError; what is not one is a fault of ours and says so. */
+export function asOctopusError(thrown: unknown): OctopusError {
+  if (thrown instanceof OctopusError) return thrown;
+  if (thrown instanceof Error && thrown.name === 'AbortError') {
+    return new OctopusError('cancelled', 'cancelled', {
+      advice: 'Start it again when you are ready.',
+      cause: thrown,
+    });
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new OctopusError('internal', `internal error: ${message}`, {
+    advice: 'This is a fault of octopus-flasher: please report it with the output of --verbose.',
+    cause: thrown,
+  });
+}
