@@ -1,0 +1,37 @@
+// BIGTREETECH's own bootloader, which flashes firmware.bin from the SD card.
+import { alignedWords, asciiBytes, indexOf } from './bytes.ts';
+import { FLASH_START } from './memory-map.ts';
+import { NOTHING_KNOWN, type Traits } from './passport.ts';
+import type { Vectors } from './vectors.ts';
+
+/** The file it looks for and the name it gives it afterwards; in all four published bootloaders (F407, F429, F446, H723). */
+const FILE_NAMES = ['firmware.bin', 'FIRMWARE.CUR'].map((name) => asciiBytes(name));
+
+/** All four fit into 32 KiB (27216 to 32464 bytes), so what is beyond belongs to somebody else. */
+const MAX_LENGTH = 0x8000;
+
+/** Where it may start the application: F4 and H7. */
+const LAUNCH_ADDRESSES = [0x08008000, 0x08020000] as const;
+
+export function recognizeStock(bytes: Uint8Array, vectors: Vectors): Traits | undefined {
+  const own = bytes.subarray(0, MAX_LENGTH);
+  if (vectors.entry - FLASH_START >= own.length) return undefined;
+  if (!FILE_NAMES.every((name) => indexOf(own, name) >= 0)) return undefined;
+  return {
+    ...NOTHING_KNOWN,
+    kind: 'stock-bootloader',
+    linkAddress: FLASH_START,
+    launchAddress: launchAddress(own),
+  };
+}
+
+/** Its sector table names many addresses once; the one it starts is loaded in several places (4 in each published one). */
+function launchAddress(bytes: Uint8Array): number | null {
+  const counts = LAUNCH_ADDRESSES.map((address) => ({ address, count: 0 }));
+  for (const { value } of alignedWords(bytes)) {
+    const counted = counts.find(({ address }) => address === value);
+    if (counted !== undefined) counted.count += 1;
+  }
+  const several = counts.filter(({ count }) => count > 1);
+  return several.length === 1 ? (several[0]?.address ?? null) : null;
+}
