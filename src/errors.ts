@@ -102,6 +102,11 @@ export class OctopusError extends Error {
   }
 }
 
+/** An address as datasheets, dfu-util and Klipper print it: `0x08008000`. */
+export function hex(address: number): string {
+  return `0x${address.toString(16).padStart(8, '0')}`;
+}
+
 /** Any thrown thing as an OctopusError; what is not one is a fault of ours and says so. */
 export function asOctopusError(thrown: unknown): OctopusError {
   if (thrown instanceof OctopusError) return thrown;

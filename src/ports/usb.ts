@@ -43,6 +43,7 @@ export interface UsbDfuDevice {
     length: number,
     timeoutMs: number,
   ): Promise<Uint8Array | 'stall' | 'timeout'>;
+  /** Gives the device back; a second call does nothing. */
   close(): Promise<void>;
 }
 

@@ -1,0 +1,157 @@
+// Copies of what lies on a chip, by content: nothing is overwritten that is not kept, and nothing is kept twice.
+import { create, enums, nullable, number, object, string, type Infer } from 'superstruct';
+import { OctopusError, hex } from '../errors.ts';
+import { equalBytes } from '../firmware/plan.ts';
+import { sha256 } from '../firmware/sha256.ts';
+import type { Kit } from './kit.ts';
+import type { BackupOutcome } from './report.ts';
+
+const Record = object({
+  id: string(),
+  board: string(),
+  date: string(),
+  what: enums(['whole', 'region']),
+  address: number(),
+  sizeBytes: number(),
+  sha256: string(),
+  chipUid: nullable(string()),
+  mcu: string(),
+  busPath: string(),
+  /** What lies at the flash's start and behind it, in words. */
+  bootloader: nullable(string()),
+  application: nullable(string()),
+});
+export type BackupRecord = Infer<typeof Record>;
+export type BackupFacts = Omit<BackupRecord, 'id' | 'date' | 'sizeBytes' | 'sha256'>;
+
+/** Enough of a sha256 to name a copy among a board's few dozen. */
+const ID_LENGTH = 12;
+
+const folderOf = (board: string) => `backups/${board}`;
+
+/** Oldest first. */
+export async function listBackups(kit: Pick<Kit, 'store'>, board: string): Promise<readonly BackupRecord[]> {
+  const records: BackupRecord[] = [];
+  for (const key of await kit.store.list(folderOf(board))) {
+    if (!key.endsWith('.json')) continue;
+    const bytes = await kit.store.read(key);
+    if (bytes === undefined) continue;
+    try {
+      records.push(create(JSON.parse(new TextDecoder().decode(bytes)), Record));
+    } catch (cause) {
+      throw damaged(key, 'its description cannot be read', cause);
+    }
+  }
+  return records.sort((a, b) => a.date.localeCompare(b.date));
+}
+
+/** The bytes of one backup, checked against their hash. Throws `unknown-backup`, `backup-damaged`. */
+export async function readBackup(
+  kit: Pick<Kit, 'store'>,
+  board: string,
+  id: string,
+): Promise<{ record: BackupRecord; bytes: Uint8Array }> {
+  const matches = (await listBackups(kit, board)).filter((record) => record.id.startsWith(id));
+  const [record] = matches;
+  if (record === undefined || matches.length > 1 || id === '') {
+    throw new OctopusError(
+      'unknown-backup',
+      matches.length > 1
+        ? `"${id}" names ${matches.length} backups of ${board}`
+        : `${board} has no backup "${id}"`,
+      {
+        place: 'backup',
+        advice: `See octopus backups --board ${board}.`,
+      },
+    );
+  }
+  const key = `${folderOf(board)}/${record.id}.bin`;
+  const bytes = await kit.store.read(key);
+  if (bytes === undefined) throw damaged(key, 'its bytes are gone');
+  if (bytes.length !== record.sizeBytes || sha256(bytes) !== record.sha256)
+    throw damaged(key, 'its bytes do not fit its sha256');
+  return { record, bytes };
+}
+
+/** Writes the copy, reads it back from the disk and compares. Throws `store-failed`. */
+export async function keepBackup(
+  kit: Pick<Kit, 'store' | 'clock'>,
+  facts: BackupFacts,
+  bytes: Uint8Array,
+): Promise<BackupOutcome> {
+  const digest = sha256(bytes);
+  const id = digest.slice(0, ID_LENGTH);
+  const folder = folderOf(facts.board);
+  const known = (await listBackups(kit, facts.board)).find(
+    (record) => record.id === id && record.address === facts.address,
+  );
+  if (known !== undefined && (await isSound(kit, facts.board, id)))
+    return { id, what: known.what, alreadyKept: true };
+  const record: BackupRecord = {
+    ...facts,
+    id,
+    date: new Date(kit.clock.date()).toISOString(),
+    sizeBytes: bytes.length,
+    sha256: digest,
+  };
+  await kit.store.write(`${folder}/${id}.bin`, bytes);
+  await kit.store.write(
+    `${folder}/${id}.json`,
+    new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`),
+  );
+  const kept = await kit.store.read(`${folder}/${id}.bin`);
+  if (kept === undefined || !equalBytes(kept, bytes)) {
+    throw new OctopusError('store-failed', `the backup ${id} does not read back as it was written`, {
+      place: `${folder}/${id}.bin`,
+      advice: 'Check the disk (an SD card wears out); nothing on the board was changed.',
+    });
+  }
+  return { id, what: facts.what, alreadyKept: false };
+}
+
+/** A kept copy of this chip that holds exactly `bytes` at `address`, if there is one. */
+export async function findKept(
+  kit: Pick<Kit, 'store'>,
+  board: string,
+  chipUid: string | null,
+  address: number,
+  bytes: Uint8Array,
+): Promise<BackupOutcome | undefined> {
+  for (const record of (await listBackups(kit, board)).toReversed()) {
+    const from = address - record.address;
+    if (record.chipUid !== chipUid || from < 0 || from + bytes.length > record.sizeBytes) continue;
+    const sound = await readBackup(kit, board, record.id).catch(() => undefined);
+    if (sound !== undefined && equalBytes(sound.bytes.subarray(from, from + bytes.length), bytes)) {
+      return { id: record.id, what: record.what, alreadyKept: true };
+    }
+  }
+  return undefined;
+}
+
+/** Was the whole flash of this chip ever kept? */
+export async function hasWhole(
+  kit: Pick<Kit, 'store'>,
+  board: string,
+  chipUid: string | null,
+): Promise<boolean> {
+  return (await listBackups(kit, board)).some(
+    (record) => record.what === 'whole' && record.chipUid === chipUid,
+  );
+}
+
+async function isSound(kit: Pick<Kit, 'store'>, board: string, id: string): Promise<boolean> {
+  return (await readBackup(kit, board, id).catch(() => undefined)) !== undefined;
+}
+
+function damaged(key: string, what: string, cause?: unknown): OctopusError {
+  return new OctopusError('backup-damaged', `the backup ${key} is damaged: ${what}`, {
+    place: key,
+    advice: 'Use another backup (octopus backups); delete the files of this one.',
+    cause,
+  });
+}
+
+/** What a region is called in messages. */
+export function regionName(address: number, sizeBytes: number): string {
+  return `${hex(address)}..${hex(address + sizeBytes - 1)}`;
+}

@@ -1,0 +1,50 @@
+// What was learnt about a board and is worth keeping: where it is plugged in, how fast it comes, who it is.
+import { array, create, nullable, number, object, optional, string, type Infer } from 'superstruct';
+import type { Kit } from './kit.ts';
+
+const Memory = object({
+  /** Bus path where it was last proven to be, by its own reset wire. */
+  busPath: optional(string()),
+  /** From releasing reset to the ROM seen on USB, ms, the longest seen. */
+  romAppearsMs: optional(number()),
+  /** From releasing reset to the application seen on USB, ms, the longest seen. */
+  applicationAppearsMs: optional(number()),
+  /** The chip's unique id in hex, where the ROM lets it be read. */
+  chipUid: optional(nullable(string())),
+  /** The last flash that ended well. */
+  lastFlash: optional(
+    object({
+      date: string(),
+      version: nullable(string()),
+      sha256: string(),
+      linkAddress: number(),
+      kind: string(),
+      tookMs: number(),
+    }),
+  ),
+  notes: optional(array(string())),
+});
+export type BoardMemory = Infer<typeof Memory>;
+
+const keyOf = (board: string) => `boards/${board}.json`;
+
+/** Empty for a board that was never seen, and for a file that cannot be read: what is forgotten is measured again. */
+export async function recall(kit: Pick<Kit, 'store'>, board: string): Promise<BoardMemory> {
+  const bytes = await kit.store.read(keyOf(board));
+  if (bytes === undefined) return {};
+  try {
+    return create(JSON.parse(new TextDecoder().decode(bytes)), Memory);
+  } catch {
+    return {};
+  }
+}
+
+export async function remember(kit: Pick<Kit, 'store'>, board: string, news: BoardMemory): Promise<void> {
+  const whole = { ...(await recall(kit, board)), ...news };
+  await kit.store.write(keyOf(board), new TextEncoder().encode(`${JSON.stringify(whole, null, 2)}\n`));
+}
+
+/** First contact waits up to 10 s (a big reset capacitor rises slowly); later 3 times what was measured, 2 s at least. */
+export function appearTimeoutMs(measuredMs: number | undefined): number {
+  return measuredMs === undefined ? 10_000 : Math.max(2_000, 3 * measuredMs);
+}

@@ -1,0 +1,162 @@
+// The board's verdict: after a reset with BOOT0 floating it comes back as what its flash says, and says its version.
+import { OctopusError } from '../errors.ts';
+import { findDictionaries } from '../firmware/dictionary.ts';
+import { identify, type SerialRequest } from '../protocol/klipper-identify.ts';
+import type { Resident } from '../firmware/passport.ts';
+import type { UsbDeviceInfo } from '../ports/usb.ts';
+import { appearTimeoutMs, remember } from './board-memory.ts';
+import { converse } from './converse.ts';
+import type { Kit } from './kit.ts';
+import type { FlashPlan } from './preflight.ts';
+import type { Seat } from './visit.ts';
+import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
+
+/** How the board must show itself, from what its flash holds now. */
+export interface ExpectedBoot {
+  /** `null`: nothing on USB is expected (a CAN node, or no application). */
+  readonly usb: Exclude<UsbKind, 'romDfu'> | null;
+  readonly mcu: string;
+  /** Checked by `identify` where the board has a serial port. */
+  readonly version: string | null;
+}
+
+/** Throws `no-boot`, `wrong-device`, `wrong-version`. Returns what was seen, in words. */
+export async function confirmBoot(
+  kit: Pick<Kit, 'usb' | 'clock' | 'serial' | 'store'>,
+  board: string,
+  seat: Seat,
+  expected: ExpectedBoot,
+): Promise<string> {
+  if (expected.usb === null) return 'not on USB, as this firmware is built';
+  const timeoutMs = appearTimeoutMs(seat.memory.applicationAppearsMs);
+  const wanted = expected.usb;
+  const seen = await waitForUsb(
+    kit,
+    (now) => now.find((device) => device.busPath === seat.busPath && isComplete(device, wanted)),
+    timeoutMs,
+  );
+  if (seen === undefined) throw noBoot(await kit.usb.list(), seat, timeoutMs);
+  const kind = usbKind(seen);
+  if (kind !== wanted) throw wrongFace(kind, seen, wanted);
+  if (seen.product !== undefined && seen.product !== expected.mcu) {
+    throw new OctopusError(
+      'wrong-device',
+      `the board came back as ${seen.product}, expected ${expected.mcu}`,
+      {
+        place: `USB ${seat.busPath}`,
+        advice: 'Another board was plugged into this port meanwhile: check the cables.',
+      },
+    );
+  }
+  const appearedAfterMs = kit.clock.now() - seat.releasedAtMs;
+  await remember(kit, board, {
+    applicationAppearsMs: Math.max(appearedAfterMs, seat.memory.applicationAppearsMs ?? 0),
+  });
+  if (kind !== 'klipper' || seen.ttyPath === undefined) return `${face(kind)} on USB ${seat.busPath}`;
+  const version = await askVersion(kit, seen.ttyPath);
+  if (expected.version !== null && version !== expected.version) {
+    throw new OctopusError(
+      'wrong-version',
+      `the board answers as ${version}, the image is ${expected.version}`,
+      {
+        place: seen.ttyPath,
+        advice:
+          'The bootloader started another application than the one written: report this with octopus status.',
+      },
+    );
+  }
+  return `Klipper ${version} on ${seen.ttyPath}`;
+}
+
+/** Asks a running Klipper for its dictionary. Throws `wrong-device`, `busy`. */
+export async function askVersion(kit: Pick<Kit, 'serial'>, ttyPath: string): Promise<string> {
+  const port = await kit.serial.open(ttyPath);
+  try {
+    const compressed = await converse(identify(), async (request: SerialRequest) => {
+      if (request.kind === 'read') return port.read(request.timeoutMs);
+      await port.write(request.bytes);
+      return 'ok' as const;
+    });
+    const version = findDictionaries(compressed)[0]?.contents?.version;
+    if (typeof version === 'string') return version;
+  } finally {
+    await port.close();
+  }
+  throw new OctopusError('wrong-device', `${ttyPath} sent a data dictionary that cannot be read`, {
+    place: ttyPath,
+    advice: 'Flash again; if it stays, the image itself is damaged.',
+  });
+}
+
+/** The serial node appears a moment after the device; without it the version cannot be asked. */
+function isComplete(device: UsbDeviceInfo, wanted: UsbKind): boolean {
+  const kind = usbKind(device);
+  return kind !== undefined && (kind !== 'klipper' || wanted !== 'klipper' || device.ttyPath !== undefined);
+}
+
+function noBoot(now: readonly UsbDeviceInfo[], seat: Seat, timeoutMs: number): OctopusError {
+  const there = now.find((device) => device.busPath === seat.busPath);
+  const seen =
+    there === undefined ? 'nothing came back' : `only ${there.product ?? 'an unknown device'} came back`;
+  return new OctopusError(
+    'no-boot',
+    `${seen} at USB ${seat.busPath} within ${(timeoutMs / 1000).toFixed(1)} s of the reset`,
+    {
+      place: `USB ${seat.busPath}`,
+      advice:
+        'Most often the wrong crystal, or a communication interface other than USB on PA11/PA12: check make menuconfig, then flash again, or octopus restore.',
+    },
+  );
+}
+
+function wrongFace(kind: UsbKind | undefined, seen: UsbDeviceInfo, wanted: UsbKind): OctopusError {
+  if (kind === 'romDfu') {
+    return new OctopusError('no-boot', 'after a reset with BOOT0 floating the board is in DFU mode again', {
+      place: `USB ${seen.busPath}`,
+      advice: 'The BOOT0 jumper is fitted: take it out, the wire replaces it.',
+    });
+  }
+  return new OctopusError('no-boot', `the board came back as ${face(kind)} instead of ${face(wanted)}`, {
+    place: `USB ${seen.busPath}`,
+    advice:
+      kind === 'katapult'
+        ? 'Katapult does not see a valid application at the address it launches: flash again.'
+        : 'Another application than the one written was started: compare octopus inspect with the board.',
+  });
+}
+
+function face(kind: UsbKind | undefined): string {
+  switch (kind) {
+    case 'klipper':
+      return 'Klipper';
+    case 'klipperBridge':
+      return 'Klipper USB-CAN bridge';
+    case 'katapult':
+      return 'Katapult';
+    case 'romDfu':
+      return 'ROM in DFU mode';
+    case undefined:
+      return 'something unknown';
+  }
+}
+
+/** What the board must show after the flash holds `plan`'s image. */
+export function expectedBoot(
+  { board, passport, image }: FlashPlan,
+  { application }: { application: Resident },
+): ExpectedBoot {
+  const mcu = board.mcu.name;
+  // An image at the start of the flash that is a bootloader launches what lies behind it, if that is whole.
+  const isBootloader = passport.kind === 'katapult' || passport.kind === 'stock-bootloader';
+  const runs =
+    isBootloader && image.bytes.length <= board.applicationAddress - board.mcu.flashBase
+      ? application
+      : passport;
+  if (runs.kind === 'klipper' && runs.transport === 'usb')
+    return { usb: 'klipper', mcu, version: runs.version };
+  if (runs.kind === 'klipper' && runs.transport === 'bridge')
+    return { usb: 'klipperBridge', mcu, version: null };
+  if (runs.kind === 'blank' && passport.kind === 'katapult' && passport.transport === 'usb')
+    return { usb: 'katapult', mcu, version: null };
+  return { usb: null, mcu, version: null };
+}

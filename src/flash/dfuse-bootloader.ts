@@ -1,0 +1,105 @@
+// The STM32 ROM as a Bootloader: opens the USB device, checks what it is, and lets the pure DfuSe core talk to it.
+import { OctopusError } from '../errors.ts';
+import type { Mcu } from '../boards/types.ts';
+import { describeDfu } from '../protocol/dfu-descriptor.ts';
+import type { DfuAnswer, DfuRequest, DfuTalk } from '../protocol/dfu.ts';
+import { eraseSector, readRun, settle, writeRun, type DfuseLink } from '../protocol/dfuse.ts';
+import type { UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
+import type { Bootloader } from './bootloader.ts';
+import { converse } from './converse.ts';
+import { identifyChip } from './identity.ts';
+import type { Kit } from './kit.ts';
+
+/** A device that has just enumerated may not be openable yet (udev, real-silicon.md 6 "race"). */
+const OPEN_FOR_MS = 2_000;
+const OPEN_AGAIN_MS = 50;
+
+/** Throws `wrong-mcu`, `bad-descriptor`, `device-gone`, `no-hardware`; the device is closed then. */
+export async function openDfuseBootloader(
+  kit: Pick<Kit, 'usb' | 'clock' | 'recorder'>,
+  info: UsbDeviceInfo,
+  mcu: Mcu,
+): Promise<Bootloader> {
+  const device = await openPatiently(kit, info);
+  try {
+    const talk = <R>(core: DfuTalk<R>, onProgress?: (done: number) => void) =>
+      converse(core, performer(kit, device, onProgress));
+    const description = await talk(describeDfu());
+    await talk(settle());
+    const link: DfuseLink = {
+      transferSizeBytes: description.transferSizeBytes,
+      pacing: mcu.holdsGetStatus ? 'held' : 'polled',
+    };
+    const identity = await identifyChip(
+      mcu,
+      info,
+      description,
+      (address, length) => talk(readRun(link, address, length)),
+      () => talk(settle()),
+    );
+    return {
+      identity,
+      read: async (address, length, onBytes) => {
+        await talk(settle());
+        return talk(readRun(link, address, length), onBytes);
+      },
+      write: async (plan, hooks) => {
+        await talk(settle());
+        const eraseTotal = plan.erase.reduce((sum, sector) => sum + sector.sizeBytes, 0);
+        let erased = 0;
+        for (const sector of plan.erase) {
+          hooks.erasing(erased, eraseTotal);
+          await kit.recorder.before({ kind: 'erase', address: sector.address, sizeBytes: sector.sizeBytes });
+          await talk(eraseSector(link, sector.address));
+          erased += sector.sizeBytes;
+        }
+        hooks.erasing(erased, eraseTotal);
+        const writeTotal = plan.write.reduce((sum, run) => sum + run.bytes.length, 0);
+        let written = 0;
+        hooks.writing(0, writeTotal);
+        for (const run of plan.write) {
+          await kit.recorder.before({ kind: 'write', address: run.address, sizeBytes: run.bytes.length });
+          await talk(writeRun(link, run.address, run.bytes), (done) =>
+            hooks.writing(written + done, writeTotal),
+          );
+          written += run.bytes.length;
+        }
+      },
+      close: () => device.close(),
+    };
+  } catch (error) {
+    await device.close();
+    throw error;
+  }
+}
+
+async function openPatiently(kit: Pick<Kit, 'usb' | 'clock'>, info: UsbDeviceInfo): Promise<UsbDfuDevice> {
+  const deadline = kit.clock.now() + OPEN_FOR_MS;
+  for (;;) {
+    try {
+      return await kit.usb.openDfu(info);
+    } catch (error) {
+      const final = error instanceof OctopusError && error.code === 'device-gone';
+      if (final || kit.clock.now() >= deadline) throw error;
+      await kit.clock.sleep(OPEN_AGAIN_MS);
+    }
+  }
+}
+
+/** Carries out what the core asks. A STALL or a time-out goes back into the core; a lost device is an exception. */
+function performer(kit: Pick<Kit, 'clock'>, device: UsbDfuDevice, onProgress?: (done: number) => void) {
+  return async (request: DfuRequest): Promise<DfuAnswer> => {
+    switch (request.kind) {
+      case 'out':
+        return device.controlOut(request.setup, request.data, request.timeoutMs);
+      case 'in':
+        return device.controlIn(request.setup, request.length, request.timeoutMs);
+      case 'wait':
+        await kit.clock.sleep(request.ms);
+        return 'ok';
+      case 'progress':
+        onProgress?.(request.done);
+        return 'ok';
+    }
+  };
+}

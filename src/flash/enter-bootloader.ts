@@ -1,0 +1,179 @@
+// Gets the board into its ROM by wire: BOOT0 high, reset low until the running device has left, reset released,
+// and the ROM seen where that device had been. Never "the first DFU device".
+import { OctopusError } from '../errors.ts';
+import type { UsbDeviceInfo } from '../ports/usb.ts';
+import type { BoardMemory } from './board-memory.ts';
+import { appearTimeoutMs } from './board-memory.ts';
+import type { Kit } from './kit.ts';
+import { HOLD_MAX_MS, HOLD_MIN_MS, HOLD_UNSEEN_MS, type BoardLines } from './lines.ts';
+import { sameVisit, usbKind, waitForUsb } from './watch-usb.ts';
+
+export interface Entered {
+  readonly device: UsbDeviceInfo;
+  /** What ran there before, where it was on USB. */
+  readonly before: UsbDeviceInfo | undefined;
+  /** From releasing reset to the ROM seen, ms. */
+  readonly appearedAfterMs: number;
+}
+
+/**
+ * Route BOOT0+NRST. Leaves BOOT0 floating in every ending.
+ * Throws `no-device`, `device-was-there-before`, `device-came-elsewhere`, `two-boards-alike` with what was seen.
+ */
+export async function enterRomByWire(
+  kit: Pick<Kit, 'usb' | 'clock'>,
+  lines: BoardLines,
+  memory: BoardMemory,
+  signal?: AbortSignal,
+): Promise<Entered> {
+  const before = await kit.usb.list();
+  try {
+    const left = await holdReset(kit, lines, before, { boot0: 'high' }, signal);
+    await lines.set({ nrst: 'floating' });
+    const releasedAt = kit.clock.now();
+    const timeoutMs = appearTimeoutMs(memory.romAppearsMs);
+    const search = { before, left, expectedPath: left.length === 0 ? memory.busPath : undefined };
+    const device = await waitForUsb(kit, (now) => findOurRom(now, search), timeoutMs, signal);
+    if (device === undefined) throw notFound(await kit.usb.list(), search, timeoutMs);
+    await lines.set({ boot0: 'floating' });
+    return {
+      device,
+      before: left.find((old) => old.busPath === device.busPath),
+      appearedAfterMs: kit.clock.now() - releasedAt,
+    };
+  } finally {
+    await lines.set({ boot0: 'floating', nrst: 'floating' });
+  }
+}
+
+/** One reset pulse with BOOT0 floating; returns the devices that left meanwhile. */
+export async function pulseReset(
+  kit: Pick<Kit, 'usb' | 'clock'>,
+  lines: BoardLines,
+  signal?: AbortSignal,
+): Promise<readonly UsbDeviceInfo[]> {
+  try {
+    return await holdReset(kit, lines, await kit.usb.list(), { boot0: 'floating' }, signal);
+  } finally {
+    await lines.set({ boot0: 'floating', nrst: 'floating' });
+  }
+}
+
+/** Pulls reset low until the board's device has left the bus: that it leaves *now* is the proof that it is ours. */
+async function holdReset(
+  kit: Pick<Kit, 'usb' | 'clock'>,
+  lines: BoardLines,
+  before: readonly UsbDeviceInfo[],
+  levels: { boot0: 'high' | 'floating' },
+  signal?: AbortSignal,
+): Promise<readonly UsbDeviceInfo[]> {
+  const candidates = before.filter((device) => usbKind(device) !== undefined);
+  const gone = (now: readonly UsbDeviceInfo[]) =>
+    candidates.filter((old) => !now.some((device) => sameVisit(device, old)));
+  await lines.set({ ...levels, nrst: 'low' });
+  const pulledAt = kit.clock.now();
+  if (candidates.length === 0) {
+    await kit.clock.sleep(HOLD_UNSEEN_MS, signal);
+    return [];
+  }
+  await waitForUsb(kit, (now) => (gone(now).length > 0 ? true : undefined), HOLD_MAX_MS, signal);
+  const heldMs = kit.clock.now() - pulledAt;
+  if (heldMs < HOLD_MIN_MS) await kit.clock.sleep(HOLD_MIN_MS - heldMs, signal);
+  return gone(await kit.usb.list());
+}
+
+interface Search {
+  readonly before: readonly UsbDeviceInfo[];
+  /** Devices that left when reset went low. */
+  readonly left: readonly UsbDeviceInfo[];
+  /** Where the board was proven to be earlier, for when nothing was on USB this time. */
+  readonly expectedPath: string | undefined;
+}
+
+function findOurRom(now: readonly UsbDeviceInfo[], search: Search): UsbDeviceInfo | undefined {
+  const arrived = arrivedRoms(now, search);
+  const ours = arrived.filter((device) => {
+    if (search.left.length > 0) return search.left.some((old) => old.busPath === device.busPath);
+    return search.expectedPath === undefined || device.busPath === search.expectedPath;
+  });
+  if (ours.length <= 1) return ours[0];
+  throw new OctopusError(
+    'two-boards-alike',
+    `${ours.length} boards came up in DFU mode at once: ${ours.map((d) => d.busPath).join(', ')}`,
+    {
+      place: ours.map((device) => device.busPath).join(', '),
+      advice:
+        'Both hang on the same reset wire, or were reset by something else: unplug all but the one to be flashed.',
+    },
+  );
+}
+
+function arrivedRoms(now: readonly UsbDeviceInfo[], search: Search): readonly UsbDeviceInfo[] {
+  return now.filter(
+    (device) => usbKind(device) === 'romDfu' && !search.before.some((old) => sameVisit(old, device)),
+  );
+}
+
+/** Nothing came: says what was seen instead, and which wire or jumper that points at. */
+function notFound(now: readonly UsbDeviceInfo[], search: Search, timeoutMs: number): OctopusError {
+  const waited = `within ${(timeoutMs / 1000).toFixed(1)} s of releasing reset`;
+  const elsewhere = arrivedRoms(now, search)[0];
+  if (elsewhere !== undefined) {
+    const wanted = search.left[0]?.busPath ?? search.expectedPath;
+    return new OctopusError(
+      'device-came-elsewhere',
+      `a DFU device came at ${elsewhere.busPath}, but the board is at ${wanted}`,
+      {
+        place: elsewhere.busPath,
+        advice:
+          'Another board went into DFU mode by itself. Reset that one; if this board was moved to another port, run octopus reset once.',
+      },
+    );
+  }
+  const old = search.before.find(
+    (device) => usbKind(device) === 'romDfu' && now.some((other) => sameVisit(other, device)),
+  );
+  if (old !== undefined) {
+    return new OctopusError(
+      'device-was-there-before',
+      `the DFU device at ${old.busPath} was there before and did not leave when reset was pulled low`,
+      {
+        place: old.busPath,
+        advice:
+          'It is another board, or the reset wire (diode, direction) does not reach this one. Nothing was written to it.',
+      },
+    );
+  }
+  const back = search.left.find((device) => now.some((other) => other.busPath === device.busPath));
+  if (back !== undefined) {
+    return new OctopusError(
+      'no-device',
+      `the board at ${back.busPath} was reset but came back as before, not in DFU mode`,
+      {
+        place: back.busPath,
+        advice:
+          'Reset works, BOOT0 does not reach the chip: check the BOOT0 wire and its pin in the configuration.',
+      },
+    );
+  }
+  if (search.left.length > 0) {
+    return new OctopusError(
+      'no-device',
+      `the board at ${search.left[0]?.busPath} left the bus, but nothing came back ${waited}`,
+      {
+        place: search.left[0]?.busPath ?? '',
+        advice:
+          'Unplug a display from EXP1/EXP2 (it can hold BOOT1/PB2 high) and anything on the TFT port (traffic on PA10 takes the ROM away from USB), then try again.',
+      },
+    );
+  }
+  return new OctopusError(
+    'no-device',
+    `no board left the bus when reset was pulled low, and none came ${waited}`,
+    {
+      place: 'USB',
+      advice:
+        'Check that the board has power, the USB cable carries data, and the reset wire and its diode reach the RST pin.',
+    },
+  );
+}

@@ -1,0 +1,61 @@
+// One pulse on the reset wire, and a look at what comes back: octopus.reset.
+import { appearTimeoutMs, recall, remember } from './board-memory.ts';
+import { pulseReset } from './enter-bootloader.ts';
+import type { Confirmation } from './gate.ts';
+import { withLines } from './lines.ts';
+import type { Report } from './report.ts';
+import { Stopwatch } from './stopwatch.ts';
+import { passGate, withKlipperStopped, type BoardPlace, type VisitKit } from './visit.ts';
+import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
+
+export interface ResetSeen {
+  /** Where the board is plugged in; null when nothing left the bus. */
+  readonly busPath: string | null;
+  /** What came back there. */
+  readonly seen: UsbKind | null;
+  readonly notes: readonly string[];
+}
+
+export async function reset(
+  kit: VisitKit,
+  order: { readonly place: BoardPlace; readonly confirm: readonly Confirmation[] },
+  report: Report,
+  signal?: AbortSignal,
+): Promise<ResetSeen> {
+  const watch = new Stopwatch(kit.clock, report);
+  try {
+    watch.begin('preflight');
+    await passGate(kit, order.confirm, watch);
+    const { board, pins } = order.place;
+    return await withKlipperStopped(kit, watch, () =>
+      withLines(kit, pins, async (lines) => {
+        const memory = await recall(kit, board.name);
+        watch.begin('boot');
+        const left = await pulseReset(kit, lines, signal);
+        watch.begin('confirm');
+        const back = await waitForUsb(
+          kit,
+          (now) =>
+            now.find(
+              (device) => usbKind(device) !== undefined && left.some((old) => old.busPath === device.busPath),
+            ),
+          left.length === 0 ? 0 : appearTimeoutMs(memory.applicationAppearsMs),
+          signal,
+        );
+        if (left.length === 0)
+          watch.note(
+            'Nothing left the USB bus during the reset: the board is not on USB, or the reset wire does not reach it.',
+          );
+        if (left.length === 1 && left[0] !== undefined)
+          await remember(kit, board.name, { busPath: left[0].busPath });
+        return {
+          busPath: back?.busPath ?? left[0]?.busPath ?? null,
+          seen: (back && usbKind(back)) ?? null,
+          notes: watch.notes,
+        };
+      }),
+    );
+  } catch (error) {
+    throw watch.blame(error);
+  }
+}

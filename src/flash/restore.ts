@@ -1,0 +1,94 @@
+// Puts a kept copy back on the board: the same walk as a flash, with a plan made from the backup.
+import { OctopusError, hex } from '../errors.ts';
+import { recognizeAt } from '../firmware/recognize.ts';
+import { sectorsOf } from '../firmware/plan.ts';
+import { sha256 } from '../firmware/sha256.ts';
+import { readBackup, regionName, type BackupRecord } from './backup.ts';
+import { carryOut, type FlashKit } from './flash.ts';
+import type { Confirmation } from './gate.ts';
+import { estimateMs, type FlashPlan } from './preflight.ts';
+import type { FlashResult, Report } from './report.ts';
+import { Stopwatch } from './stopwatch.ts';
+import { passGate, type BoardPlace } from './visit.ts';
+
+export interface RestoreOrder {
+  readonly place: BoardPlace;
+  /** The backup's id, or the start of it. */
+  readonly backup: string;
+  readonly confirm: readonly Confirmation[];
+}
+
+/** Throws `unknown-backup`, `backup-damaged`, and what a flash throws. */
+export async function restore(
+  kit: FlashKit,
+  order: RestoreOrder,
+  report: Report,
+  signal?: AbortSignal,
+): Promise<FlashResult> {
+  const watch = new Stopwatch(kit.clock, report);
+  try {
+    watch.begin('preflight');
+    const { board } = order.place;
+    const { record, bytes } = await readBackup(kit, board.name, order.backup);
+    const plan = planOf(order.place, record, bytes);
+    await passGate(kit, order.confirm, watch);
+    const seconds = Math.ceil(plan.expectMs / 1000);
+    watch.plan(
+      `${board.name}: restore of ${regionName(record.address, record.sizeBytes)} as it was on ${record.date}, about ${seconds} s`,
+      plan.expectMs,
+    );
+    const options = {
+      place: order.place,
+      confirm: order.confirm,
+      verify: true,
+      dryRun: false,
+      force: [],
+      replaceBootloader: true,
+    };
+    return await carryOut(kit, plan, options, watch, signal);
+  } catch (error) {
+    throw watch.blame(error);
+  }
+}
+
+/** A copy goes back where it came from; what it holds decides how the board must show itself afterwards. */
+function planOf({ board }: BoardPlace, record: BackupRecord, bytes: Uint8Array): FlashPlan {
+  if (record.mcu !== board.mcu.name) {
+    throw new OctopusError(
+      'wrong-mcu',
+      `the backup ${record.id} is of an ${record.mcu}, ${board.name} has an ${board.mcu.name}`,
+      {
+        place: record.id,
+        advice: 'Choose a backup of this board.',
+      },
+    );
+  }
+  const isWhole =
+    record.address === board.mcu.flashBase && record.address + bytes.length > board.applicationAddress;
+  const start = isWhole ? recognizeAt(bytes, record.address) : undefined;
+  const launches = start?.launchAddress ?? board.applicationAddress;
+  const isBootloader = start !== undefined && start.kind !== 'klipper';
+  const runs = isBootloader
+    ? recognizeAt(bytes.subarray(launches - record.address), launches)
+    : (start ?? recognizeAt(bytes, record.address));
+  const sectors = sectorsOf(board.mcu.sectors, record.address, bytes.length);
+  const { kind, damage: _, address: __, ...traits } = runs;
+  return {
+    board,
+    passport: {
+      ...traits,
+      kind: kind === 'blank' ? (start?.kind === 'katapult' ? 'katapult' : 'unknown') : kind,
+      transport: kind === 'blank' ? (start?.transport ?? null) : traits.transport,
+      name: `backup ${record.id} (${hex(record.address)})`,
+      format: 'bin',
+      containerAddress: record.address,
+      sizeBytes: bytes.length,
+      sha256: sha256(bytes),
+      initialStackPointer: 0,
+      resetVector: 0,
+    },
+    image: { address: record.address, bytes },
+    sectors,
+    expectMs: estimateMs(board, sectors, bytes.length),
+  };
+}

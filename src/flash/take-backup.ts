@@ -1,0 +1,45 @@
+// The whole flash read and kept, nothing changed: octopus.backup.
+import { readBackup, type BackupRecord } from './backup.ts';
+import type { Confirmation } from './gate.ts';
+import { keepWhole } from './look.ts';
+import type { BackupOutcome, Report, Timings } from './report.ts';
+import { Stopwatch } from './stopwatch.ts';
+import { passGate, visitBootloader, type BoardPlace, type VisitKit } from './visit.ts';
+
+export interface BackupTaken {
+  readonly backup: BackupOutcome;
+  readonly record: BackupRecord;
+  readonly notes: readonly string[];
+  readonly timings: Timings;
+}
+
+/** Throws what entering the bootloader throws, `read-protected`, `store-failed`. */
+export async function takeBackup(
+  kit: VisitKit,
+  order: { readonly place: BoardPlace; readonly confirm: readonly Confirmation[] },
+  report: Report,
+  signal?: AbortSignal,
+): Promise<BackupTaken> {
+  const watch = new Stopwatch(kit.clock, report);
+  try {
+    watch.begin('preflight');
+    const { board } = order.place;
+    await passGate(kit, order.confirm, watch);
+    watch.onBoard = 'The board was not changed.';
+    const backup = await visitBootloader(
+      kit,
+      order.place,
+      watch,
+      signal,
+      async (chip) => {
+        watch.begin('backup');
+        return (await keepWhole(kit, chip, board, watch)).backup;
+      },
+      async (kept) => kept,
+    );
+    const { record } = await readBackup(kit, board.name, backup.id);
+    return { backup, record, notes: watch.notes, timings: watch.timings() };
+  } catch (error) {
+    throw watch.blame(error);
+  }
+}
