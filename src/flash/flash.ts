@@ -3,7 +3,7 @@ import { hex } from '../errors.ts';
 import { planWrite } from '../firmware/plan.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
 import type { Resident } from '../firmware/passport.ts';
-import { describe } from '../firmware/write-rules.ts';
+import { finished, flashMemory, planned } from './flash-result.ts';
 import { lookAndKeep } from './look.ts';
 import type { Bootloader } from './bootloader.ts';
 import { recall, remember } from './board-memory.ts';
@@ -11,7 +11,7 @@ import { confirmBoot, expectedBoot } from './confirm.ts';
 import type { Confirmation } from './gate.ts';
 import type { Kit } from './kit.ts';
 import { judgePlan, preflight, type FlashOptions, type FlashPlan, type ImageFile } from './preflight.ts';
-import { awaitPrinter, type PrinterOutcome } from './printer-verdict.ts';
+import { awaitPrinter } from './printer-verdict.ts';
 import type { FlashResult, Report } from './report.ts';
 import { Stopwatch } from './stopwatch.ts';
 import { verifyFailed } from './verify.ts';
@@ -80,7 +80,7 @@ export async function carryOut(
   watch.begin('printer');
   const printer = await awaitPrinter(kit, plan.passport.version);
   const result = finished(plan, written, boot, printer, watch);
-  await remember(kit, order.place.board.name, lastFlash(kit, plan, result));
+  await remember(kit, order.place.board.name, flashMemory(kit, plan, result));
   return result;
 }
 
@@ -93,6 +93,7 @@ export interface Written {
   readonly backup: FlashResult['backup'];
   readonly bytesWritten: number;
   readonly sectorsErased: number;
+  readonly verified: boolean;
 }
 
 /** Look, keep a copy, write what differs, read it back. */
@@ -134,7 +135,7 @@ async function replaceImage(
       watch.note(`The read-back differs in ${todo.erase.length} sectors: erased and written once more.`);
   }
   watch.onBoard = `${hex(image.address)} holds the new firmware, written and read back; it was not seen to run yet.`;
-  return { before, atBase, application, backup, bytesWritten, sectorsErased };
+  return { before, atBase, application, backup, bytesWritten, sectorsErased, verified: order.verify };
 }
 
 function writeHooks(watch: Stopwatch) {
@@ -157,64 +158,4 @@ async function announce(
   const seconds = Math.ceil((lastFlash?.tookMs ?? expectMs) / 1000);
   const what = `${passport.kind} ${passport.version ?? ''}`.trim();
   return `${board.name}: ${from} -> ${what}, ${Math.ceil(image.bytes.length / 1024)} KiB at ${hex(image.address)}, ${sectors.length} sectors, about ${seconds} s`;
-}
-
-function planned(plan: FlashPlan, watch: Stopwatch): FlashResult {
-  return {
-    ...common(plan, watch),
-    state: 'planned',
-    verified: false,
-    bytesWritten: 0,
-    sectorsErased: 0,
-    previousVersion: null,
-    bootloader: null,
-    backup: null,
-    boot: null,
-    printer: null,
-  };
-}
-
-function finished(
-  plan: FlashPlan,
-  done: Written,
-  boot: string,
-  printer: PrinterOutcome,
-  watch: Stopwatch,
-): FlashResult {
-  return {
-    ...common(plan, watch),
-    state: 'done',
-    verified: true,
-    bytesWritten: done.bytesWritten,
-    sectorsErased: done.sectorsErased,
-    previousVersion: done.before.version,
-    bootloader: plan.image.address === plan.board.mcu.flashBase ? null : describe(done.atBase),
-    backup: done.backup,
-    boot,
-    ...printer,
-  };
-}
-
-function common(plan: FlashPlan, watch: Stopwatch) {
-  return {
-    board: plan.board.name,
-    image: plan.passport,
-    version: plan.passport.version,
-    notes: watch.notes,
-    expectMs: plan.expectMs,
-    timings: watch.timings(),
-  };
-}
-
-function lastFlash(kit: Pick<Kit, 'clock'>, plan: FlashPlan, result: FlashResult) {
-  return {
-    lastFlash: {
-      date: new Date(kit.clock.date()).toISOString(),
-      version: plan.passport.version,
-      sha256: plan.passport.sha256,
-      linkAddress: plan.image.address,
-      kind: plan.passport.kind,
-      tookMs: result.timings.total ?? 0,
-    },
-  };
 }

@@ -35,7 +35,11 @@ export async function withLines<T>(
     };
     return await work(recorded);
   } finally {
-    await floatLines(lines).finally(() => lines.close());
+    try {
+      await floatLines(lines);
+    } finally {
+      await lines.close();
+    }
   }
 }
 

@@ -10,6 +10,14 @@ const DESCRIPTOR_INTERFACE = 4;
 const DESCRIPTOR_DFU_FUNCTIONAL = 0x21;
 const LANGUAGE_ENGLISH_US = 0x0409;
 
+/** UM0424: the size's unit; a blank counts bytes, as `01*016 e` of the option bytes shows. */
+const UNIT_BYTES = new Map([
+  [' ', 1],
+  ['B', 1],
+  ['K', 1024],
+  ['M', 1024 * 1024],
+]);
+
 export interface MapSector {
   readonly address: number;
   readonly sizeBytes: number;
@@ -108,8 +116,7 @@ export function parseMemoryName(name: string): readonly MapSector[] {
     for (const part of (block[2] ?? '').split(',')) {
       const match = /^(\d{1,3})\*(\d{1,4})([ BKM])([a-g])\s*$/.exec(part.trimStart());
       if (match === null) throw bad(`memory name "${name}": cannot read "${part}"`);
-      const sizeBytes =
-        Number(match[2]) * { ' ': 1, B: 1, K: 1024, M: 1024 * 1024 }[match[3] as ' ' | 'B' | 'K' | 'M'];
+      const sizeBytes = Number(match[2]) * (UNIT_BYTES.get(match[3] ?? '') ?? 0);
       const bits = (match[4] ?? '').charCodeAt(0) & 7;
       if (sizeBytes === 0) throw bad(`memory name "${name}": a sector of no bytes`);
       for (let count = Number(match[1]); count > 0; count--) {

@@ -1,0 +1,69 @@
+// What a flash ends with, and what is remembered of it.
+import { describe } from '../firmware/write-rules.ts';
+import type { BoardMemory } from './board-memory.ts';
+import type { Written } from './flash.ts';
+import type { Kit } from './kit.ts';
+import type { FlashPlan } from './preflight.ts';
+import type { PrinterOutcome } from './printer-verdict.ts';
+import type { FlashResult } from './report.ts';
+import type { Stopwatch } from './stopwatch.ts';
+
+export function planned(plan: FlashPlan, watch: Stopwatch): FlashResult {
+  return {
+    ...common(plan, watch),
+    state: 'planned',
+    verified: false,
+    bytesWritten: 0,
+    sectorsErased: 0,
+    previousVersion: null,
+    bootloader: null,
+    backup: null,
+    boot: null,
+    printer: null,
+  };
+}
+
+export function finished(
+  plan: FlashPlan,
+  done: Written,
+  boot: string,
+  printer: PrinterOutcome,
+  watch: Stopwatch,
+): FlashResult {
+  return {
+    ...common(plan, watch),
+    state: 'done',
+    verified: done.verified,
+    bytesWritten: done.bytesWritten,
+    sectorsErased: done.sectorsErased,
+    previousVersion: done.before.version,
+    bootloader: plan.image.address === plan.board.mcu.flashBase ? null : describe(done.atBase),
+    backup: done.backup,
+    boot,
+    ...printer,
+  };
+}
+
+function common(plan: FlashPlan, watch: Stopwatch) {
+  return {
+    board: plan.board.name,
+    image: plan.passport,
+    version: plan.passport.version,
+    notes: watch.notes,
+    expectMs: plan.expectMs,
+    timings: watch.timings(),
+  };
+}
+
+export function flashMemory(kit: Pick<Kit, 'clock'>, plan: FlashPlan, result: FlashResult): BoardMemory {
+  return {
+    lastFlash: {
+      date: new Date(kit.clock.date()).toISOString(),
+      version: plan.passport.version,
+      sha256: plan.passport.sha256,
+      linkAddress: plan.image.address,
+      kind: plan.passport.kind,
+      tookMs: result.timings.total ?? 0,
+    },
+  };
+}
