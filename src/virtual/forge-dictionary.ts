@@ -1,0 +1,74 @@
+// Virtual bench, firmware: the data dictionary of a forged Klipper, as a build embeds it (docs/Protocol.md).
+
+import { deflateSync } from 'node:zlib';
+import { randomFrom, type ForgeMcu } from './forge-parts.ts';
+
+export type KlipperTransport = 'usb' | 'bridge' | 'can';
+
+/** klipper-katapult-dfu.md section 1. */
+const CLOCK_FREQ: Readonly<Record<ForgeMcu, number>> = {
+  stm32f446xx: 180_000_000,
+  stm32f429xx: 168_000_000,
+  stm32f407xx: 168_000_000,
+  stm32h723xx: 520_000_000,
+};
+
+/** Enough invented commands to reach the 3.8 to 4.1 KB of a real one. */
+const INVENTED = 78;
+
+export function forgeDictionary(options: {
+  mcu: ForgeMcu;
+  version: string;
+  transport: KlipperTransport;
+  canFrequency: number;
+  seed: number;
+}): Uint8Array {
+  const { mcu, version, transport } = options;
+  const random = randomFrom(options.seed, `dictionary ${version}`);
+  const config: Record<string, number | string> = {
+    ADC_MAX: 4095,
+    CLOCK_FREQ: CLOCK_FREQ[mcu],
+    MCU: mcu,
+    PWM_MAX: 255,
+    RESERVE_PINS_crystal: 'PH0,PH1',
+    STATS_SUMSQ_BASE: 256,
+  };
+  if (transport !== 'can') config['RESERVE_PINS_USB'] = 'PA11,PA12';
+  if (transport !== 'usb') {
+    config['RECEIVE_WINDOW'] = 192;
+    config['RESERVE_PINS_CAN'] = 'PD0,PD1';
+  }
+  // The frequency stands in CAN nodes only, the mark in bridges only.
+  if (transport === 'can') config['CANBUS_FREQUENCY'] = options.canFrequency;
+  if (transport === 'bridge') config['CANBUS_BRIDGE'] = 1;
+
+  const commands: Record<string, number> = {
+    'identify offset=%u count=%c': 1,
+    get_uptime: 2,
+    get_clock: 3,
+    get_config: 4,
+  };
+  const responses: Record<string, number> = {
+    'identify_response offset=%u data=%.*s': 0,
+    'clock clock=%u': 90,
+    'config is_config=%c crc=%u is_shutdown=%c move_count=%hu': 91,
+  };
+  const word = (): string =>
+    Array.from({ length: 4 + (random() % 6) }, () => String.fromCodePoint(97 + (random() % 26))).join('');
+  for (let index = 0; index < INVENTED; index++) {
+    const parameters = Array.from({ length: 1 + (random() % 4) }, () => `${word()}=%u`).join(' ');
+    commands[`${word()}_${word()} oid=%c ${parameters}`] = 5 + index;
+    if (index % 4 === 0) responses[`${word()}_${word()} oid=%c ${parameters}`] = 92 + index;
+  }
+  const dictionary = {
+    app: 'Klipper',
+    version,
+    build_versions: 'gcc: (12.2.rel1-1) 12.2.1 20221205 binutils: (2.40-2+18+b1) 2.40',
+    license: 'GNU GPLv3',
+    config,
+    commands,
+    enumerations: { pin: { PA0: [0, 128] }, spi_bus: { spi1: 1, spi2: 0 } },
+    responses,
+  };
+  return Uint8Array.from(deflateSync(Buffer.from(JSON.stringify(dictionary)), { level: 9 }));
+}

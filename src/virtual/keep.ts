@@ -1,0 +1,81 @@
+// Virtual bench, what outlives the process: flash bytes and line levels in a directory.
+//
+// Every write is synchronous and small, so a kill between any two of them leaves what a real board would hold.
+
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import type { BootEntry } from './board.ts';
+import type { Drive } from './lines.ts';
+import type { FlashMemory } from './silicon/flash-memory.ts';
+
+export interface KeptLevels {
+  readonly pins: Readonly<Record<string, Drive>>;
+  readonly entry: BootEntry;
+  readonly jumperFitted: boolean;
+}
+
+export class KeptBoard {
+  readonly #folder: string;
+  #fd: number | undefined;
+  #forget: () => void = () => {};
+
+  constructor(folder: string) {
+    this.#folder = folder;
+    mkdirSync(folder, { recursive: true });
+  }
+
+  flash(): Uint8Array | undefined {
+    const file = join(this.#folder, 'flash.bin');
+    return existsSync(file) ? new Uint8Array(readFileSync(file)) : undefined;
+  }
+
+  levels(): KeptLevels | undefined {
+    const file = join(this.#folder, 'levels.json');
+    if (!existsSync(file)) return undefined;
+    const kept: KeptLevels = JSON.parse(readFileSync(file, 'utf8'));
+    return kept;
+  }
+
+  /** From now on each changed range goes to the file, at its place. */
+  follow(flash: FlashMemory, sizeBytes: number): void {
+    const { flashBase } = flash.mcu;
+    const file = join(this.#folder, 'flash.bin');
+    if (!existsSync(file)) this.#replace('flash.bin', flash.peek(flashBase, sizeBytes));
+    const fd = openSync(file, 'r+');
+    this.#fd = fd;
+    this.#forget = flash.onChange((address, bytes) => {
+      for (let done = 0; done < bytes.length;) {
+        done += writeSync(fd, bytes, done, bytes.length - done, address - flashBase + done);
+      }
+    });
+  }
+
+  keepLevels(levels: KeptLevels): void {
+    this.#replace('levels.json', Buffer.from(`${JSON.stringify(levels)}\n`));
+  }
+
+  close(): void {
+    this.#forget();
+    if (this.#fd !== undefined) {
+      fsyncSync(this.#fd);
+      closeSync(this.#fd);
+    }
+    this.#fd = undefined;
+  }
+
+  #replace(name: string, bytes: Uint8Array): void {
+    const path = join(this.#folder, name);
+    writeFileSync(`${path}.new`, bytes);
+    renameSync(`${path}.new`, path);
+  }
+}

@@ -1,0 +1,165 @@
+// Virtual bench, USB: control transfers of an opened DFU device, with time-outs, lost devices and planned faults.
+
+import { OctopusError } from '../errors.ts';
+import type { ControlSetup, UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
+import { after } from './clock.ts';
+import type { Attachment } from './usb-attachment.ts';
+import type { VirtualUsb } from './usb-bus.ts';
+import type { SetupPacket } from './usb-function.ts';
+
+/** DFU 1.1, table 3.2. */
+const DFU_NAMES = ['detach', 'dnload', 'upload', 'getstatus', 'clrstatus', 'getstate', 'abort'] as const;
+
+export class TransferCounter {
+  total = 0;
+  readonly #counts = new Map<string, number>();
+
+  next(setup: SetupPacket): number {
+    const name = requestName(setup);
+    this.#counts.set(name, (this.#counts.get(name) ?? 0) + 1);
+    return ++this.total;
+  }
+
+  counts(): Readonly<Record<string, number>> {
+    return Object.fromEntries(this.#counts);
+  }
+}
+
+export class OpenedDfu implements UsbDfuDevice {
+  readonly info: UsbDeviceInfo;
+  readonly #usb: VirtualUsb;
+  readonly #attachment: Attachment;
+  #closed = false;
+
+  constructor(usb: VirtualUsb, attachment: Attachment) {
+    this.#usb = usb;
+    this.#attachment = attachment;
+    this.info = attachment.info();
+  }
+
+  async controlOut(
+    setup: ControlSetup,
+    data: Uint8Array,
+    timeoutMs: number,
+  ): Promise<'ok' | 'stall' | 'timeout'> {
+    const answer = await this.#transfer(packetOf(setup, 0x00, data.length), data, timeoutMs);
+    return typeof answer === 'string' ? answer : 'ok';
+  }
+
+  async controlIn(
+    setup: ControlSetup,
+    length: number,
+    timeoutMs: number,
+  ): Promise<Uint8Array | 'stall' | 'timeout'> {
+    const answer = await this.#transfer(packetOf(setup, 0x80, length), new Uint8Array(0), timeoutMs);
+    return typeof answer === 'string' ? answer : answer.slice(0, length);
+  }
+
+  async close(): Promise<void> {
+    await Promise.resolve();
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#attachment.opened = false;
+  }
+
+  /** A transfer of the kernel's own: no number, no faults, and no time-out. */
+  raw(packet: SetupPacket, data: Uint8Array): Promise<Uint8Array | 'stall' | 'timeout'> {
+    return this.#carry(packet, data, 0, false);
+  }
+
+  async #transfer(
+    packet: SetupPacket,
+    data: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array | 'stall' | 'timeout'> {
+    if (this.#closed) {
+      throw new OctopusError('internal', 'a USB device was used after it was closed', {
+        advice: 'This is a fault of octopus-flasher: please report it.',
+      });
+    }
+    const n = this.#usb.transfers.next(packet);
+    const { busPath, owner } = this.#attachment;
+    const fault = this.#usb.faults.beforeTransfer?.(n, packet, data, busPath);
+    switch (fault) {
+      case 'stall':
+        return 'stall';
+      case 'timeout':
+        await this.#usb.clock.sleep(timeoutMs);
+        return 'timeout';
+      case 'lost-answer':
+        return this.#carry(packet, data, timeoutMs, true);
+      case 'unplug':
+        owner?.unplug();
+        break;
+      case 'power-cut':
+        owner?.powerCut();
+        break;
+      case undefined:
+        break;
+    }
+    return this.#carry(packet, data, timeoutMs, false);
+  }
+
+  #carry(
+    packet: SetupPacket,
+    data: Uint8Array,
+    timeoutMs: number,
+    loseAnswer: boolean,
+  ): Promise<Uint8Array | 'stall' | 'timeout'> {
+    const attachment = this.#attachment;
+    const { clock, times } = this.#usb;
+    // The caller may use its buffer again; what is on the wire stays as it was.
+    const bytes = data.slice();
+    return new Promise((resolve, reject) => {
+      if (attachment.state === 'left') {
+        reject(attachment.gone());
+        return;
+      }
+      let over = false;
+      const end = (finish: () => void): void => {
+        if (over) return;
+        over = true;
+        cancelTimer();
+        forget();
+        finish();
+      };
+      // As libusb has it, a time-out of 0 waits for ever.
+      const cancelTimer =
+        timeoutMs > 0 ? after(clock, timeoutMs, () => end(() => resolve('timeout'))) : (): void => {};
+      const forget = attachment.onLeft(() => end(() => reject(attachment.gone())));
+      const work = async (): Promise<void> => {
+        // Given up before its turn, or no longer on the wire: the chip never sees it.
+        if (over || attachment.state !== 'present') return;
+        const outMs = times.transferMs + bytes.length * times.transferMsPerByte;
+        if (outMs > 0) await clock.sleep(outMs);
+        if (attachment.state !== 'present') return;
+        const answer = await attachment.fn.control(packet, bytes);
+        const inMs = typeof answer === 'string' ? 0 : answer.length * times.transferMsPerByte;
+        if (inMs > 0) await clock.sleep(inMs);
+        if (attachment.state === 'present' && !loseAnswer) end(() => resolve(answer));
+      };
+      // A transfer that timed out leaves the chip at work; the next SETUP waits until it is done.
+      const turn = attachment.queue.then(work);
+      attachment.queue = turn.catch(() => {});
+      turn.catch((error: unknown) =>
+        end(() => reject(error instanceof Error ? error : new Error(String(error)))),
+      );
+    });
+  }
+}
+
+function packetOf(setup: ControlSetup, direction: number, length: number): SetupPacket {
+  return {
+    bmRequestType:
+      direction | (setup.type === 'class' ? 0x20 : 0x00) | (setup.recipient === 'interface' ? 1 : 0),
+    bRequest: setup.request,
+    wValue: setup.value,
+    wIndex: setup.index,
+    wLength: length,
+  };
+}
+
+function requestName(setup: SetupPacket): string {
+  if ((setup.bmRequestType & 0x60) === 0x20) return DFU_NAMES[setup.bRequest] ?? `class-${setup.bRequest}`;
+  return setup.bRequest === 6 ? 'get-descriptor' : `standard-${setup.bRequest}`;
+}
