@@ -40,7 +40,7 @@ const UF2_FAMILIES: Readonly<Record<number, string>> = {
 /** ESP-IDF, esp_image_header_t: the magic byte, then 1 to 16 segments, then a flash mode of 0 to 5. */
 const ESP_MAGIC = 0xe9;
 
-/** Text is what has no control characters in its first kilobyte except those of text. */
+/** Text is what has no control characters in its first kilobyte but tab and line ends, and no 0xFF, which UTF-8 never has. */
 const TEXT_SAMPLE = 1024;
 
 export function foreignFormat(file: Uint8Array): { what: string; advice: string } | undefined {
@@ -65,7 +65,9 @@ function esp(file: Uint8Array): { what: string; advice: string } | undefined {
 
 function text(file: Uint8Array): { what: string; advice: string } | undefined {
   const sample = file.subarray(0, TEXT_SAMPLE);
-  const isText = sample.every((byte) => byte >= 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d);
+  const isText = sample.every(
+    (byte) => (byte >= 0x20 && byte < 0xff) || byte === 0x09 || byte === 0x0a || byte === 0x0d,
+  );
   if (!isText) return undefined;
   const words = String.fromCharCode(...sample)
     .trimStart()
