@@ -6,10 +6,10 @@ import { inflate } from './inflate.ts';
 /** The two bytes that every zlib stream of level 9 begins with (RFC 1950, 2.2). */
 const ZLIB_LEVEL_9 = Uint8Array.of(0x78, 0xda);
 
-/** RFC 1951, 3.2.3: text of this size is always packed with dynamic Huffman codes. Weeds out chance matches. */
-const DYNAMIC_HUFFMAN = 2;
+/** RFC 1951, 3.2.3: Huffman codes, fixed or dynamic. The other two values are what chance would give half of the time. */
+const HUFFMAN_BLOCKS: ReadonlySet<number> = new Set([1, 2]);
 
-/** An image holds the two bytes once or twice by chance; the bound keeps a hostile file from taking long. */
+/** An image holds the two bytes once or twice; the bound keeps a hostile file from taking long. */
 const MAX_CANDIDATES = 64;
 
 /** What the dictionary begins with. Its keys are sorted; "app" came in 2023, before it "build_versions" was the first. */
@@ -37,7 +37,8 @@ export function findDictionaries(bytes: Uint8Array): Dictionary[] {
   const found: Dictionary[] = [];
   let tried = 0;
   for (let at = indexOf(bytes, ZLIB_LEVEL_9); at >= 0; at = indexOf(bytes, ZLIB_LEVEL_9, at + 1)) {
-    if ((((bytes[at + 2] ?? 0) >> 1) & 3) !== DYNAMIC_HUFFMAN) continue;
+    const blockType = ((bytes[at + 2] ?? 0) >> 1) & 3;
+    if (!HUFFMAN_BLOCKS.has(blockType)) continue;
     tried += 1;
     if (tried > MAX_CANDIDATES) break;
     const dictionary = dictionaryAt(bytes, at);

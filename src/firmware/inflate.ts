@@ -15,7 +15,7 @@ export function inflate(bytes: Uint8Array): Inflated | undefined {
   try {
     return { state: 'whole', bytes: inflateSync(bytes, { maxOutputLength: MAX_OUTPUT }) };
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'Z_BUF_ERROR')) return undefined;
+    if (!endedEarly(error)) return undefined;
   }
   try {
     const flushed = inflateSync(bytes, { maxOutputLength: MAX_OUTPUT, finishFlush: constants.Z_SYNC_FLUSH });
@@ -23,4 +23,9 @@ export function inflate(bytes: Uint8Array): Inflated | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** By the code alone: whether zlib's error is an Error of this realm is not our business. */
+function endedEarly(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && 'code' in error && error.code === 'Z_BUF_ERROR';
 }

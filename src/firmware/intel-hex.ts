@@ -14,6 +14,9 @@ const START_LINEAR = 5;
 /** Length, address (2), type, checksum: what every record has around its data. */
 const OVERHEAD = 5;
 
+/** A colon and 255 data bytes: no record is longer. */
+const MAX_LINE = 1 + 2 * (255 + OVERHEAD);
+
 /** The data length that each type must have; data records carry any. */
 const LENGTH_OF: Partial<Record<number, number>> = {
   [END_OF_FILE]: 0,
@@ -82,7 +85,7 @@ function readRecord(line: string, name: string, place: string, isLast: boolean):
     isLast
       ? truncatedImage(name, `${what} in its last line`, place)
       : foreignImage(name, what, 'The HEX file is damaged. Build it again, or give the .bin.', place);
-  if (!/^:[0-9a-fA-F]*$/.test(line)) throw broken('not a HEX record');
+  if (line.length > MAX_LINE || !/^:[0-9a-fA-F]*$/.test(line)) throw broken('not a HEX record');
   const digits = line.slice(1);
   if (digits.length % 2 !== 0 || digits.length < 2 * OVERHEAD) throw broken('an incomplete HEX record');
   const bytes = Uint8Array.from({ length: digits.length / 2 }, (_, at) =>

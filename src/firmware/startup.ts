@@ -3,7 +3,7 @@
 // Both share their start-up (src/generic/armcm_boot.c; Katapult also armcm_canboot.c): a short first stage, then a second
 // stage that copies .data from the end of the flash image to RAM. The addresses stand in the code as literals, so the exact
 // end of the program can be read from it: a shorter file is cut, and in a chip the program can be told from what lies behind.
-// Seen to hold in builds of 2021 to 2025 by gcc 7, 9 and 12 for Cortex-M0, M3, M4 and M7.
+// Seen to hold in builds of Klipper v0.9 to v0.13 and Katapult v0.0.1 by gcc 7, 9 and 12 for Cortex-M0, M3, M4 and M7.
 import { u16, u32 } from './bytes.ts';
 import { isFlashAddress, sameRam } from './memory-map.ts';
 

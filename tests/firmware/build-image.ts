@@ -107,7 +107,7 @@ export function stranger(): Uint8Array {
 }
 
 export function dictionaryOf(version: string, config: Record<string, unknown>, namesApp = true): Uint8Array {
-  // Long enough that the packer uses dynamic Huffman codes, as it does for a real one.
+  // Long enough that it can be cut at many places.
   const commands = Object.fromEntries(
     Array.from({ length: 60 }, (_, index) => [
       `command_${index} oid=%c value=${(index * 7919) % 1000}`,

@@ -115,7 +115,7 @@ describe('files made to take long', () => {
     const start = performance.now();
     inspectOrRefuse(file);
     recognizeAt(file, build.FLASH);
-    expect(performance.now() - start).toBeLessThan(3000);
+    expect(performance.now() - start).toBeLessThan(8000);
   });
 
   test('a dictionary that inflates to a gigabyte is none', () => {
