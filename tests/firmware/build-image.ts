@@ -238,13 +238,7 @@ function wideBranch(distance: number): Uint8Array {
 }
 
 function wide(text: string): Uint8Array {
-  return Uint8Array.from(ASCII.encode(text)).reduce(
-    (bytes, code, index) => {
-      bytes[2 * index] = code;
-      return bytes;
-    },
-    new Uint8Array(2 * text.length),
-  );
+  return Uint8Array.from([...ASCII.encode(text)].flatMap((code) => [code, 0]));
 }
 
 function aligned(value: number): number {
