@@ -105,7 +105,7 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   if (board === undefined) throw new Error('a bench has a first board');
   const printer = new VirtualPrinter(clock, times, () => board.klipper);
   if (board.klipper?.transport !== 'usb' && options.state === 'bridge') printer.wire = 'can';
-  board.onLeftWire = () => printer.boardLeft();
+  board.socket.onLeftWire = () => printer.boardLeft();
   const serial = new VirtualSerial(usb, (device) => {
     const klippers = device.busPath === board.data.busPath && device.info().productId === 0x614e;
     return printer.serviceRunning && klippers ? 'klipper.service' : undefined;

@@ -2,16 +2,16 @@
 
 import { uidBytes, type VirtualBoardData } from './board-data.ts';
 import { after, type BenchClock } from './clock.ts';
-import { judgeProgram, type KatapultProgram, type KlipperProgram, type Program } from './cpu.ts';
-import { createBridgeUsb, createKatapultUsb, createKlipperUsb } from './klipper-app.ts';
+import type { KlipperProgram, Program } from './cpu.ts';
 import type { BoardLines, Level, ResetWatcher } from './lines.ts';
+import { Programs } from './programs.ts';
 import type { FlashMemory } from './silicon/flash-memory.ts';
 import { createRomDfu } from './silicon/rom-dfu.ts';
 import type { RomSettings } from './silicon/rom-settings.ts';
 import type { BenchTimes } from './times.ts';
-import type { Attachment, UsbOwner } from './usb-attachment.ts';
+import type { UsbOwner } from './usb-attachment.ts';
 import type { VirtualUsb } from './usb-bus.ts';
-import type { UsbFunction } from './usb-function.ts';
+import { UsbSocket } from './usb-socket.ts';
 
 export type Running =
   | { readonly kind: 'off' }
@@ -26,12 +26,6 @@ export type Running =
 /** Where the last reset led, kept across processes. */
 export type BootEntry = 'reset' | 'rom' | 'flash';
 
-/** Katapult writes its request after 10 ms and takes it back after 500 ms (src/bootentry.c). */
-const DOUBLE_RESET_FROM_MS = 10;
-const DOUBLE_RESET_UNTIL_MS = 500;
-/** The deployer waits before it erases the bootloader (src/deployer.c). */
-const DEPLOYER_WAIT_MS = 100;
-
 export class VirtualBoard implements ResetWatcher, UsbOwner {
   readonly data: VirtualBoardData;
   readonly flash: FlashMemory;
@@ -39,23 +33,16 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
   readonly romSettings: RomSettings;
   /** The board's 5 V comes over the cable: pulling it is a power cut. A printer has its own supply. */
   readonly busPowered: boolean;
+  readonly socket: UsbSocket;
   running: Running = { kind: 'off' };
   /** Told whenever another program starts. */
   onRunning: (entry: BootEntry) => void = () => {};
-  onLeftWire: () => void = () => {};
   readonly #clock: BenchClock;
   readonly #times: BenchTimes;
-  readonly #usb: VirtualUsb;
-  /** The words at the top of RAM. UNPROVEN: kept over a reset whatever ran in between, lost with the power. */
-  #ram: 'empty' | 'katapult' | 'start-app' = 'empty';
-  #entry: BootEntry = 'reset';
+  readonly #programs: Programs;
   #resume: BootEntry | undefined;
   #timers: (() => void)[] = [];
   #powered = false;
-  #plugged = true;
-  #makeFunction: (() => UsbFunction) | undefined;
-  #fn: UsbFunction | undefined;
-  #attachment: Attachment | undefined;
 
   constructor(parts: {
     data: VirtualBoardData;
@@ -74,7 +61,17 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
     this.busPowered = parts.busPowered;
     this.#clock = parts.clock;
     this.#times = parts.times;
-    this.#usb = parts.usb;
+    this.socket = new UsbSocket(parts.usb, parts.data.busPath, this);
+    this.#programs = new Programs({
+      data: this.data,
+      flash: this.flash,
+      clock: this.#clock,
+      times: this.#times,
+      socket: this.socket,
+      later: (ms, action) => this.#later(ms, action),
+      runs: (running) => this.#set(running, 'flash'),
+      systemReset: () => this.#systemReset(),
+    });
     this.lines.watch(this);
   }
 
@@ -86,7 +83,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
   get klipper(): KlipperProgram | undefined {
     if (this.running.kind !== 'klipper' || this.#timers.length > 0) return undefined;
     if (this.running.transport === 'can') return this.running;
-    return this.#attachment?.state === 'present' ? this.running : undefined;
+    return this.socket.present ? this.running : undefined;
   }
 
   /** Heater pins that the ROM may be driving now. */
@@ -99,10 +96,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
     if (!this.#powered) return true;
     if (this.lines.inReset) return this.lines.heldInReset;
     if (this.#timers.length > 0) return false;
-    const attachment = this.#attachment;
-    if (attachment === undefined) return true;
-    const waitsForTty = attachment.fn.tty !== undefined && attachment.ttyPath === undefined;
-    return attachment.state === 'present' && !waitsForTty && this.#clock.now() >= attachment.openableAt;
+    return this.socket.settled(this.#clock.now());
   }
 
   powerOn(): void {
@@ -124,7 +118,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
   powerCut(): void {
     if (!this.#powered) return;
     this.#powered = false;
-    this.#ram = 'empty';
+    this.#programs.powerLost();
     this.lines.power(false);
     this.#halt();
     this.flash.powerCut();
@@ -132,17 +126,15 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
   }
 
   unplug(): void {
-    if (!this.#plugged) return;
-    this.#plugged = false;
-    this.#hide();
+    if (!this.socket.plugged) return;
+    this.socket.unplug();
     if (this.busPowered) this.powerCut();
   }
 
   replug(): void {
-    if (this.#plugged) return;
-    this.#plugged = true;
+    if (this.socket.plugged) return;
+    this.socket.replug();
     if (this.busPowered) this.powerOn();
-    else if (this.#makeFunction !== undefined) this.#show(this.#makeFunction);
   }
 
   resetAsserted(): void {
@@ -180,7 +172,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
   #startRom(): void {
     this.#set({ kind: 'rom' }, 'rom');
     this.#later(this.#times.romStartMs, () =>
-      this.#show(() =>
+      this.socket.show(() =>
         createRomDfu({
           mcu: this.flash.mcu,
           flash: this.flash,
@@ -190,7 +182,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
           onLeave: (address) => {
             // A jump, no reset: BOOT0 does not matter.
             this.#halt();
-            this.#run(judgeProgram(this.flash, this.data, address), address);
+            this.#programs.start(address);
           },
           onReset: () => this.#systemReset(),
         }),
@@ -199,121 +191,13 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
   }
 
   #startFlash(): void {
-    const base = this.flash.mcu.flashBase;
-    this.#run(judgeProgram(this.flash, this.data, base), base);
-  }
-
-  #run(program: Program, address: number): void {
-    this.#set(program, 'flash');
-    switch (program.kind) {
-      case 'stock':
-        this.#later(this.#times.stockBootloaderMs, () =>
-          this.#runApplication(this.flash.mcu.flashBase + this.data.stockOffset, address),
-        );
-        return;
-      case 'katapult':
-        this.#runKatapult(program, address);
-        return;
-      case 'klipper':
-        this.#runKlipper(program);
-        return;
-      case 'deployer':
-        this.#later(DEPLOYER_WAIT_MS, () => void this.#deploy(program.katapult));
-        return;
-      case 'nothing':
-        return;
-    }
-  }
-
-  #runApplication(address: number, from: number): void {
-    const program = judgeProgram(this.flash, this.data, address);
-    const loops = program.kind === 'stock' || program.kind === 'katapult' || address === from;
-    this.#run(
-      loops ? { kind: 'nothing', why: 'a bootloader where an application belongs' } : program,
-      address,
-    );
-  }
-
-  #runKatapult(program: KatapultProgram, address: number): void {
-    const request = this.#ram;
-    if (request === 'start-app') {
-      this.#ram = 'empty';
-      this.#runApplication(program.appAddress, address);
-      return;
-    }
-    if (request === 'katapult' || !this.#looksValid(program.appAddress)) {
-      this.#ram = 'empty';
-      if (program.transport === 'can') return;
-      this.#later(this.#times.katapultStartMs, () =>
-        this.#show(() => createKatapultUsb(program.mcu, this.data.uid)),
-      );
-      return;
-    }
-    this.#set({ kind: 'katapult-window' }, 'flash');
-    this.#later(DOUBLE_RESET_FROM_MS, () => {
-      this.#ram = 'katapult';
-    });
-    this.#later(DOUBLE_RESET_UNTIL_MS, () => {
-      this.#ram = 'start-app';
-      this.#systemReset();
-    });
-  }
-
-  /** Katapult's whole check of an application (src/generic/armcm_canboot.c). */
-  #looksValid(address: number): boolean {
-    const word = this.flash.peek(address, 4);
-    return !word.every((byte) => byte === 0xff) && !word.every((byte) => byte === 0);
-  }
-
-  #runKlipper(program: KlipperProgram): void {
-    const { mcu, transport, dictionary } = program;
-    const { uid } = this.data;
-    if (transport === 'uart') return;
-    this.#later(this.#times.klipperStartMs, () => {
-      if (transport === 'usb') {
-        this.#show(() => createKlipperUsb({ clock: this.#clock, mcu, uid, dictionary }));
-      } else if (transport === 'bridge') {
-        this.#show(() => createBridgeUsb(mcu, uid));
-      }
-    });
-  }
-
-  /** Erases what the bootloader lies in and writes the new one; power loss in between leaves neither. */
-  async #deploy(katapult: Uint8Array): Promise<void> {
-    const { mcu } = this.flash;
-    const end = mcu.flashBase + katapult.length;
-    for (const sector of mcu.sectors) {
-      if (sector.address < end && (await this.flash.eraseSector(sector.address)) !== 'ok') return;
-    }
-    const word = mcu.writeOnceWordBytes ?? 4;
-    const padded = new Uint8Array(Math.ceil(katapult.length / word) * word).fill(0xff);
-    padded.set(katapult);
-    if ((await this.flash.program(mcu.flashBase, padded)) !== 'ok') return;
-    this.#ram = 'katapult';
-    this.#systemReset();
-  }
-
-  #show(make: () => UsbFunction): void {
-    this.#makeFunction = make;
-    if (!this.#plugged) return;
-    this.#fn = make();
-    this.#attachment = this.#usb.attach(this.data.busPath, this.#fn, this);
-  }
-
-  #hide(): void {
-    this.#fn?.stop();
-    this.#fn = undefined;
-    if (this.#attachment === undefined) return;
-    this.#usb.detach(this.#attachment);
-    this.#attachment = undefined;
-    this.onLeftWire();
+    this.#programs.start(this.flash.mcu.flashBase);
   }
 
   #halt(): void {
     for (const cancel of this.#timers) cancel();
     this.#timers = [];
-    this.#makeFunction = undefined;
-    this.#hide();
+    this.socket.drop();
   }
 
   #later(ms: number, action: () => void): void {
@@ -326,7 +210,6 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
 
   #set(running: Running, entry: BootEntry): void {
     this.running = running;
-    this.#entry = entry;
-    this.onRunning(this.#entry);
+    this.onRunning(entry);
   }
 }

@@ -1,6 +1,7 @@
 // Virtual bench, electrics: the host's pins, the two wires, and what they do to BOOT0 and NRST of one board.
 
-import { after, type BenchClock } from './clock.ts';
+import type { BenchClock } from './clock.ts';
+import { ResetNode } from './reset-node.ts';
 
 /** What a pin of the host does. All three are possible; only some are allowed. */
 export type Drive = 'high' | 'low' | 'floating';
@@ -50,41 +51,32 @@ export interface ElectricalFault {
   readonly message: string;
 }
 
-/** STM32 data sheets, I/O static characteristics: VIH 0.7 VDD, VIL 0.3 VDD, with a Schmitt trigger between. */
-const RELEASED_ABOVE = 0.7;
-const ASSERTED_BELOW = 0.3;
-/** A host pin driving low, in kOhm: about 40 Ohm on a Raspberry Pi. Discharge is fast, not instant. */
-const HOST_LOW_KOHM = 0.04;
-
 /** Told when the chip sees its reset fall and rise; BOOT0 and BOOT1 are sampled at the rise. */
 export interface ResetWatcher {
   resetAsserted(): void;
   resetReleased(boot0: Level, boot1: Level): void;
 }
 
-/**
- * The electrics of one board. NRST is a capacitor that the chip's pull-up charges and the host or the button
- * empties; the chip is out of reset when the voltage has passed the threshold, however late that is.
- */
+/** The electrics of one board, and the levels on the host's pins: these outlive every program that set them. */
 export class BoardLines {
   readonly settings: LineSettings;
   readonly faults: ElectricalFault[] = [];
   readonly #clock: BenchClock;
+  readonly #nrst: ResetNode;
   readonly #pins = new Map<string, Drive>();
   readonly #listeners = new Set<(change: LineChange) => void>();
   #watcher: ResetWatcher | undefined;
   #changes = 0;
   #buttonPressed = false;
   #powered = false;
-  /** The NRST voltage as a fraction of VDD at `#voltageAt`, and where it is heading. */
-  #voltage = 0;
-  #voltageAt = 0;
-  #inReset = true;
-  #cancelCrossing: () => void = () => {};
 
   constructor(clock: BenchClock, settings: Partial<LineSettings> = {}) {
     this.#clock = clock;
     this.settings = { ...DEFAULT_LINES, ...settings };
+    this.#nrst = new ResetNode(clock, this.settings, (inReset) => {
+      if (inReset) this.#watcher?.resetAsserted();
+      else this.#watcher?.resetReleased(this.boot0(), this.boot1());
+    });
   }
 
   watch(watcher: ResetWatcher): void {
@@ -97,7 +89,7 @@ export class BoardLines {
     return () => this.#listeners.delete(listener);
   }
 
-  /** The levels the host's pins were left at, from an earlier process: electrically settled by now. */
+  /** The levels the host's pins were left at, from an earlier process. */
   restore(pins: Readonly<Record<string, Drive>>): void {
     for (const [pin, drive] of Object.entries(pins)) this.#pins.set(pin, drive);
     this.#noteFaults();
@@ -116,7 +108,7 @@ export class BoardLines {
     if (this.pinDrive(pin) === drive) return;
     this.#pins.set(pin, drive);
     this.#noteFaults();
-    this.#settle();
+    this.#nrst.drive(this.#pullOnNrst());
     this.#changes++;
     for (const listener of this.#listeners) listener({ n: this.#changes, pin, drive });
   }
@@ -128,7 +120,7 @@ export class BoardLines {
 
   button(pressed: boolean): void {
     this.#buttonPressed = pressed;
-    this.#settle();
+    this.#nrst.drive(this.#pullOnNrst());
   }
 
   setJumper(fitted: boolean): void {
@@ -136,42 +128,35 @@ export class BoardLines {
     this.#noteFaults();
   }
 
-  /** The supply came or went. NRST starts empty, so a cold start waits for the capacitor too. */
   power(on: boolean): void {
     this.#powered = on;
-    if (!on) {
-      this.#cancelCrossing();
-      this.#voltage = 0;
-      this.#voltageAt = this.#clock.now();
-      this.#inReset = true;
-      return;
-    }
-    this.#settle();
+    this.#nrst.power(on, this.#pullOnNrst());
   }
 
   /** A bench reopened by a later process: whatever the capacitor had to do is done. */
   powerSettled(): void {
     this.#powered = true;
-    this.#voltageAt = this.#clock.now();
-    this.#voltage = this.#pulledLow() ? 0 : 1;
-    this.#settle();
+    this.#nrst.powerSettled(this.#pullOnNrst());
   }
 
   get inReset(): boolean {
-    return this.#inReset;
+    return this.#nrst.inReset;
   }
 
   /** Somebody pulls NRST low: without a change from outside it stays in reset. */
   get heldInReset(): boolean {
-    return this.#pulledLow();
+    return this.#pullOnNrst() === 'low';
+  }
+
+  /** NRST as a fraction of VDD, now. */
+  get nrstVoltage(): number {
+    return this.#nrst.voltage;
   }
 
   boot0(): Level {
     if (!this.#powered) return 'low';
-    const host = this.#hostDriveOf('boot0');
-    // A fitted jumper wins over a host pin that pulls low: that is the short.
-    if (this.settings.jumperFitted || host === 'high') return 'high';
-    return 'low';
+    // The board pulls down; a fitted jumper wins over a host pin that pulls low: that is the short.
+    return this.settings.jumperFitted || this.#hostDriveOf('boot0') === 'high' ? 'high' : 'low';
   }
 
   boot1(): Level {
@@ -185,21 +170,13 @@ export class BoardLines {
     if (own !== 'floating') return own;
     if (node === 'boot0') return this.boot0();
     // A host input turns over near the middle of its supply.
-    if (node === 'nrst') return this.nrstVoltage() > 0.5 ? 'high' : 'low';
-    // A pin with nothing on it: pulled down for BOOT0, pulled up or bias off for NRST.
+    if (node === 'nrst') return this.#nrst.voltage > 0.5 ? 'high' : 'low';
+    // A pin with nothing on it: pulled down for BOOT0, pulled up for NRST.
     return pin === this.settings.nrstPin ? 'high' : 'low';
   }
 
-  /** NRST as a fraction of VDD, now. */
-  nrstVoltage(): number {
-    const elapsed = this.#clock.now() - this.#voltageAt;
-    const { target, tauMs } = this.#course();
-    if (tauMs === 0) return target;
-    return target + (this.#voltage - target) * Math.exp(-elapsed / tauMs);
-  }
-
   stop(): void {
-    this.#cancelCrossing();
+    this.#nrst.stop();
     this.#watcher = undefined;
   }
 
@@ -217,56 +194,8 @@ export class BoardLines {
     return 'floating';
   }
 
-  #pulledLow(): boolean {
-    return this.#buttonPressed || this.#hostDriveOf('nrst') === 'low';
-  }
-
-  #course(): { target: number; tauMs: number } {
-    // uF times kOhm is ms.
-    if (this.#pulledLow()) return { target: 0, tauMs: this.settings.resetCapacitorUf * HOST_LOW_KOHM };
-    const driven = this.#hostDriveOf('nrst') === 'high';
-    return {
-      target: 1,
-      tauMs: this.settings.resetCapacitorUf * (driven ? HOST_LOW_KOHM : this.settings.pullUpKohm),
-    };
-  }
-
-  #lastCourse: { target: number; tauMs: number } = { target: 0, tauMs: 0 };
-
-  /** The drive on NRST may have changed: keep the voltage, head for the new target, watch for the crossing. */
-  #settle(): void {
-    if (!this.#powered) return;
-    const now = this.#clock.now();
-    const last = this.#lastCourse;
-    const elapsed = now - this.#voltageAt;
-    if (elapsed > 0) {
-      this.#voltage =
-        last.tauMs === 0
-          ? last.target
-          : last.target + (this.#voltage - last.target) * Math.exp(-elapsed / last.tauMs);
-    }
-    this.#voltageAt = now;
-    const course = this.#course();
-    this.#lastCourse = course;
-    this.#cancelCrossing();
-    const threshold = course.target === 0 ? ASSERTED_BELOW : RELEASED_ABOVE;
-    const crossed = course.target === 0 ? this.#voltage <= threshold : this.#voltage >= threshold;
-    if (crossed || course.tauMs === 0) {
-      this.#cross(course.target);
-      return;
-    }
-    const waitMs = course.tauMs * Math.log((this.#voltage - course.target) / (threshold - course.target));
-    this.#cancelCrossing = after(this.#clock, waitMs, () => this.#cross(course.target));
-  }
-
-  #cross(target: number): void {
-    if (target === 0 && !this.#inReset) {
-      this.#inReset = true;
-      this.#watcher?.resetAsserted();
-    } else if (target === 1 && this.#inReset) {
-      this.#inReset = false;
-      this.#watcher?.resetReleased(this.boot0(), this.boot1());
-    }
+  #pullOnNrst(): Drive {
+    return this.#buttonPressed ? 'low' : this.#hostDriveOf('nrst');
   }
 
   #noteFaults(): void {
