@@ -13,19 +13,22 @@ export async function waitForUsb<T>(
   signal?: AbortSignal,
 ): Promise<T | undefined> {
   const deadline = kit.clock.now() + timeoutMs;
-  let wake: () => void = () => {};
-  const unsubscribe = kit.usb.onChange(() => wake());
+  let changed = Promise.withResolvers<void>();
+  const unsubscribe = kit.usb.onChange(() => changed.resolve());
   try {
     for (;;) {
       signal?.throwIfAborted();
-      const changed = new Promise<void>((resolve) => (wake = resolve));
+      changed = Promise.withResolvers<void>();
       const found = look(await kit.usb.list());
       if (found !== undefined) return found;
       const leftMs = deadline - kit.clock.now();
       if (leftMs <= 0) return undefined;
       const nap = new AbortController();
       const either = signal === undefined ? nap.signal : AbortSignal.any([nap.signal, signal]);
-      await Promise.race([changed, kit.clock.sleep(Math.min(LOOK_EVERY_MS, leftMs), either).catch(() => {})]);
+      await Promise.race([
+        changed.promise,
+        kit.clock.sleep(Math.min(LOOK_EVERY_MS, leftMs), either).catch(() => {}),
+      ]);
       nap.abort();
     }
   } finally {

@@ -1,0 +1,261 @@
+import { describe, expect, test } from '@jest/globals';
+import {
+  DFU_REQUEST,
+  DFU_STATE,
+  parseStatus,
+  type DfuAnswer,
+  type DfuRequest,
+  type DfuTalk,
+} from '../../src/protocol/dfu.ts';
+import {
+  eraseSector,
+  readRun,
+  setAddress,
+  settle,
+  writeRun,
+  type DfuseLink,
+} from '../../src/protocol/dfuse.ts';
+import { statusBytes, talkWith } from './talk.ts';
+
+const link = (pacing: DfuseLink['pacing'] = 'held'): DfuseLink => ({ transferSizeBytes: 2048, pacing });
+const requestOf = (request: DfuRequest) =>
+  request.kind === 'in' || request.kind === 'out' ? request.setup.request : undefined;
+const dnloads = (asked: readonly DfuRequest[]) =>
+  asked.flatMap((request) =>
+    request.kind === 'out' && request.setup.request === DFU_REQUEST.dnload ? [request] : [],
+  );
+const codeOf = (
+  core: DfuTalk<unknown>,
+  answer: (request: DfuRequest, index: number) => DfuAnswer,
+): string => {
+  try {
+    talkWith(core, answer);
+  } catch (error) {
+    return (error as { code: string }).code;
+  }
+  return 'no error';
+};
+
+/** Answers as an F4 does: each DNLOAD is followed by dfuDNBUSY and dfuDNLOAD-IDLE. */
+function obedient(): (request: DfuRequest) => DfuAnswer {
+  let polls = 0;
+  return (request) => {
+    if (request.kind === 'out') {
+      if (request.setup.request === DFU_REQUEST.dnload) polls = 0;
+      return 'ok';
+    }
+    if (requestOf(request) === DFU_REQUEST.getStatus) {
+      polls += 1;
+      return polls === 1 ? statusBytes(DFU_STATE.dfuDNBUSY, 100) : statusBytes(DFU_STATE.dfuDNLOADIDLE);
+    }
+    return new Uint8Array(request.kind === 'in' ? request.length : 0);
+  };
+}
+
+describe('settle', () => {
+  test.each([
+    [
+      'cold start of an F4: errFIRMWARE is cleared',
+      [statusBytes(10, 0, 10), statusBytes(2)],
+      ['getStatus', 'clrStatus', 'getStatus'],
+    ],
+    ['cold start of an H7: idle at once', [statusBytes(2)], ['getStatus']],
+    [
+      'an earlier host died in a download',
+      [statusBytes(5), statusBytes(2)],
+      ['getStatus', 'abort', 'getStatus'],
+    ],
+    [
+      'an earlier host died in an upload',
+      [statusBytes(9), statusBytes(2)],
+      ['getStatus', 'abort', 'getStatus'],
+    ],
+  ])('%s', (_story, statuses, expected) => {
+    const left = [...statuses];
+    const { asked } = talkWith(settle(), (request) =>
+      request.kind === 'in' ? (left.shift() ?? 'stall') : 'ok',
+    );
+    const names = Object.entries(DFU_REQUEST);
+    expect(asked.map((request) => names.find(([, value]) => value === requestOf(request))?.[0])).toEqual(
+      expected,
+    );
+  });
+
+  test('a device that never settles is an error, not a loop', () => {
+    expect(codeOf(settle(), (request) => (request.kind === 'in' ? statusBytes(10, 0, 10) : 'ok'))).toBe(
+      'dfu-protocol',
+    );
+    expect(codeOf(settle(), () => 'stall')).toBe('dfu-protocol');
+    expect(codeOf(settle(), () => 'timeout')).toBe('dfu-protocol');
+  });
+});
+
+describe('commands, byte for byte as AN3156 4.2 and 4.3 write them', () => {
+  test('erase of 0x08008000', () => {
+    const { asked } = talkWith(eraseSector(link(), 0x08008000), obedient());
+    expect(dnloads(asked).map(({ setup, data }) => [setup.value, ...data])).toEqual([
+      [0, 0x41, 0x00, 0x80, 0x00, 0x08],
+    ]);
+  });
+
+  test('set address 0x08010000', () => {
+    const { asked } = talkWith(setAddress(link(), 0x08010000), obedient());
+    expect(dnloads(asked).map(({ setup, data }) => [setup.value, ...data])).toEqual([
+      [0, 0x21, 0x00, 0x00, 0x01, 0x08],
+    ]);
+  });
+
+  test('held: the second GETSTATUS is asked at once and given 10 s', () => {
+    const { asked } = talkWith(eraseSector(link('held'), 0x08000000), obedient());
+    expect(asked.some(({ kind }) => kind === 'wait')).toBe(false);
+    expect(asked.flatMap((request) => (request.kind === 'in' ? [request.timeoutMs] : [])).at(-1)).toBe(
+      10_000,
+    );
+  });
+
+  test('polled: bwPollTimeout is waited for first', () => {
+    const { asked } = talkWith(eraseSector(link('polled'), 0x08000000), obedient());
+    expect(asked.flatMap((request) => (request.kind === 'wait' ? [request.ms] : []))).toEqual([100]);
+  });
+
+  test('a lost held answer switches to bwPollTimeout', () => {
+    const shared = link('held');
+    const answers: DfuAnswer[] = [statusBytes(4, 100), 'timeout', statusBytes(4, 104), statusBytes(5)];
+    const { asked } = talkWith(eraseSector(shared, 0x08000000), (request) =>
+      request.kind === 'in' ? (answers.shift() ?? 'stall') : 'ok',
+    );
+    expect(shared.pacing).toBe('polled');
+    expect(asked.flatMap((request) => (request.kind === 'wait' ? [request.ms] : []))).toEqual([100, 104]);
+  });
+});
+
+describe('refusals of the chip', () => {
+  test.each([
+    ['errTARGET (td-p/341906)', statusBytes(10, 0, 1), 'dfu-status'],
+    ['errWRITE', statusBytes(10, 0, 3), 'dfu-status'],
+    ['errVENDOR: read protection', statusBytes(10, 0, 11), 'read-protected'],
+  ])('%s after dfuDNBUSY', (_name, status, code) => {
+    const answers: DfuAnswer[] = [statusBytes(4, 100), status];
+    expect(
+      codeOf(eraseSector(link(), 0x08000000), (request) =>
+        request.kind === 'in' ? (answers.shift() ?? 'stall') : 'ok',
+      ),
+    ).toBe(code);
+  });
+
+  test('a first GETSTATUS that is not dfuDNBUSY means that nothing was begun', () => {
+    expect(
+      codeOf(eraseSector(link(), 0x08000000), (request) => (request.kind === 'in' ? statusBytes(5) : 'ok')),
+    ).toBe('dfu-protocol');
+  });
+
+  test('a stalled DNLOAD reports the status behind it', () => {
+    expect(
+      codeOf(eraseSector(link(), 0x08000000), (request) =>
+        request.kind === 'in' ? statusBytes(10, 0, 15) : 'stall',
+      ),
+    ).toBe('dfu-status');
+  });
+
+  test('no status at all', () => {
+    expect(
+      codeOf(eraseSector(link(), 0x08000000), (request) => (request.kind === 'in' ? 'timeout' : 'ok')),
+    ).toBe('usb-timeout');
+  });
+});
+
+test('an H7 that stays busy for ever is freed by two CLRSTATUS (betaflight-configurator#1861)', () => {
+  let cleared = 0;
+  const { asked } = talkWith(eraseSector(link(), 0x08100000), (request) => {
+    if (requestOf(request) === DFU_REQUEST.clrStatus) cleared += 1;
+    if (request.kind === 'out') return 'ok';
+    if (cleared === 0) return statusBytes(4, 1000);
+    return cleared === 1 ? statusBytes(10, 0, 14) : statusBytes(2);
+  });
+  expect(cleared).toBe(2);
+  const waited = asked.reduce((sum, request) => sum + (request.kind === 'wait' ? request.ms : 0), 0);
+  expect(waited).toBeGreaterThanOrEqual(8_000);
+  expect(waited).toBeLessThan(15_000);
+});
+
+describe('writing', () => {
+  test('whole blocks have rising numbers behind one SET_ADDRESS; the short rest has its own', () => {
+    const { asked } = talkWith(writeRun(link(), 0x08008800, new Uint8Array(2 * 2048 + 32)), obedient());
+    expect(
+      dnloads(asked).map(({ setup, data }) => [setup.value, data.length === 5 ? [...data] : data.length]),
+    ).toEqual([
+      [0, [0x21, 0x00, 0x88, 0x00, 0x08]],
+      [2, 2048],
+      [3, 2048],
+      [0, [0x21, 0x00, 0x98, 0x00, 0x08]],
+      [2, 32],
+    ]);
+  });
+
+  test('three control transfers a block', () => {
+    const { asked } = talkWith(writeRun(link(), 0x08008000, new Uint8Array(23 * 2048)), obedient());
+    const transfers = asked.filter(({ kind }) => kind === 'in' || kind === 'out').length;
+    expect(transfers).toBe(3 + 23 * 3);
+  });
+
+  test('a run shorter than a block', () => {
+    const { asked } = talkWith(writeRun(link(), 0x08008000, new Uint8Array(4)), obedient());
+    expect(dnloads(asked).map(({ setup, data }) => [setup.value, data.length])).toEqual([
+      [0, 5],
+      [2, 4],
+    ]);
+  });
+
+  test('progress never falls and ends at the whole', () => {
+    const { asked } = talkWith(writeRun(link(), 0x08008000, new Uint8Array(5000)), obedient());
+    const done = asked.flatMap((request) => (request.kind === 'progress' ? [request.done] : []));
+    expect(done).toEqual([2048, 4096, 5000]);
+  });
+});
+
+describe('reading', () => {
+  test('an ABORT stands between SET_ADDRESS and the first UPLOAD, and one at the end; one transfer a block', () => {
+    const { asked, result } = talkWith(readRun(link(), 0x08000000, 4096), obedient());
+    const names = Object.entries(DFU_REQUEST);
+    const order = asked.flatMap(
+      (request) => names.find(([, value]) => value === requestOf(request))?.[0] ?? [],
+    );
+    expect(order).toEqual(['dnload', 'getStatus', 'getStatus', 'abort', 'upload', 'upload', 'abort']);
+    expect(result).toHaveLength(4096);
+  });
+
+  test('a short rest is read from its own pointer as block 2', () => {
+    const { asked } = talkWith(readRun(link(), 0x08000000, 2048 + 12), obedient());
+    const uploads = asked.flatMap((request) =>
+      request.kind === 'in' && request.setup.request === DFU_REQUEST.upload
+        ? [[request.setup.value, request.length]]
+        : [],
+    );
+    expect(uploads).toEqual([
+      [2, 2048],
+      [2, 12],
+    ]);
+    expect([...(dnloads(asked).at(-1)?.data ?? [])]).toEqual([0x21, 0x00, 0x08, 0x00, 0x08]);
+  });
+
+  test('fewer bytes than asked are not taken for the answer', () => {
+    const good = obedient();
+    const core = readRun(link(), 0x08000000, 2048);
+    expect(
+      codeOf(core, (request) =>
+        requestOf(request) === DFU_REQUEST.upload ? new Uint8Array(2047) : good(request),
+      ),
+    ).toBe('dfu-status');
+  });
+});
+
+test('GETSTATUS bytes: bwPollTimeout is 24 bits, little endian; a wrong length is no status', () => {
+  expect(parseStatus(Uint8Array.of(0, 0x68, 0, 0, 4, 0))).toEqual({
+    status: 0,
+    pollTimeoutMs: 104,
+    state: 4,
+  });
+  expect(parseStatus(Uint8Array.of(0, 0xe8, 0x03, 0, 4, 0))?.pollTimeoutMs).toBe(1000);
+  expect(parseStatus(Uint8Array.of(0, 0, 0, 1, 4, 0))?.pollTimeoutMs).toBe(65536);
+  expect(parseStatus(Uint8Array.of(0, 0, 0, 0, 4))).toBeUndefined();
+});
