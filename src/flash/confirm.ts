@@ -1,8 +1,9 @@
 // The board's verdict: after a reset with BOOT0 floating it comes back as what its flash says, and says its version.
 import { OctopusError } from '../errors.ts';
-import { findDictionaries } from '../firmware/dictionary.ts';
+import { readDictionary } from '../firmware/dictionary.ts';
 import { identify, type SerialRequest } from '../protocol/klipper-identify.ts';
 import type { Resident } from '../firmware/passport.ts';
+import { recognizeAt } from '../firmware/recognize.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { appearTimeoutMs, remember } from './board-memory.ts';
 import { converse } from './converse.ts';
@@ -77,7 +78,7 @@ export async function askVersion(kit: Pick<Kit, 'serial'>, ttyPath: string): Pro
       await port.write(request.bytes);
       return 'ok' as const;
     });
-    const version = findDictionaries(compressed)[0]?.contents?.version;
+    const version = readDictionary(compressed)?.version;
     if (typeof version === 'string') return version;
   } finally {
     await port.close();
@@ -140,23 +141,27 @@ function face(kind: UsbKind | undefined): string {
   }
 }
 
-/** What the board must show after the flash holds `plan`'s image. */
+/**
+ * What the board must show once the flash holds the plan's image: firmware at the flash's start runs by itself,
+ * a bootloader there launches the application behind it.
+ * @param before what lay on the chip where the image does not reach
+ */
 export function expectedBoot(
-  { board, passport, image }: FlashPlan,
-  { application }: { application: Resident },
+  { board, image }: Pick<FlashPlan, 'board' | 'image'>,
+  before: { readonly atBase: Resident; readonly application: Resident },
 ): ExpectedBoot {
-  const mcu = board.mcu.name;
-  // An image at the start of the flash that is a bootloader launches what lies behind it, if that is whole.
-  const isBootloader = passport.kind === 'katapult' || passport.kind === 'stock-bootloader';
-  const runs =
-    isBootloader && image.bytes.length <= board.applicationAddress - board.mcu.flashBase
-      ? application
-      : passport;
-  if (runs.kind === 'klipper' && runs.transport === 'usb')
-    return { usb: 'klipper', mcu, version: runs.version };
-  if (runs.kind === 'klipper' && runs.transport === 'bridge')
-    return { usb: 'klipperBridge', mcu, version: null };
-  if (runs.kind === 'blank' && passport.kind === 'katapult' && passport.transport === 'usb')
-    return { usb: 'katapult', mcu, version: null };
-  return { usb: null, mcu, version: null };
+  const { mcu } = board;
+  const atBase = image.address === mcu.flashBase ? recognizeAt(image.bytes, mcu.flashBase) : before.atBase;
+  const launches = atBase.launchAddress ?? board.applicationAddress;
+  const from = launches - image.address;
+  const covered = from >= 0 && from < image.bytes.length;
+  const application = covered ? recognizeAt(image.bytes.subarray(from), launches) : before.application;
+  const runs = atBase.kind === 'klipper' ? atBase : application;
+  const expect = (usb: ExpectedBoot['usb'], version: string | null) => ({ usb, mcu: mcu.name, version });
+  if (runs.kind === 'klipper' && runs.transport === 'usb') return expect('klipper', runs.version);
+  if (runs.kind === 'klipper' && runs.transport === 'bridge') return expect('klipperBridge', null);
+  // Katapult stays, and shows itself, where it finds no application.
+  if (runs.kind === 'blank' && atBase.kind === 'katapult' && atBase.transport === 'usb')
+    return expect('katapult', null);
+  return expect(null, null);
 }

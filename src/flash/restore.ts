@@ -2,7 +2,9 @@
 import { OctopusError, hex } from '../errors.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
 import { sectorsOf } from '../firmware/plan.ts';
-import { sha256 } from '../firmware/sha256.ts';
+import type { Board } from '../boards/types.ts';
+import type { Resident } from '../firmware/passport.ts';
+import { residents } from './look.ts';
 import { readBackup, regionName, type BackupRecord } from './backup.ts';
 import { carryOut, type FlashKit } from './flash.ts';
 import type { Confirmation } from './gate.ts';
@@ -51,7 +53,7 @@ export async function restore(
   }
 }
 
-/** A copy goes back where it came from; what it holds decides how the board must show itself afterwards. */
+/** A copy goes back where it came from. Its passport tells the application in it, or else what it begins with. */
 function planOf({ board }: BoardPlace, record: BackupRecord, bytes: Uint8Array): FlashPlan {
   if (record.mcu !== board.mcu.name) {
     throw new OctopusError(
@@ -63,27 +65,24 @@ function planOf({ board }: BoardPlace, record: BackupRecord, bytes: Uint8Array):
       },
     );
   }
-  const isWhole =
-    record.address === board.mcu.flashBase && record.address + bytes.length > board.applicationAddress;
-  const start = isWhole ? recognizeAt(bytes, record.address) : undefined;
-  const launches = start?.launchAddress ?? board.applicationAddress;
-  const isBootloader = start !== undefined && start.kind !== 'klipper';
-  const runs = isBootloader
-    ? recognizeAt(bytes.subarray(launches - record.address), launches)
-    : (start ?? recognizeAt(bytes, record.address));
+  const {
+    kind,
+    damage: _damage,
+    address: _address,
+    isCut: _isCut,
+    ...traits
+  } = mainFirmware(board, record.address, bytes);
   const sectors = sectorsOf(board.mcu.sectors, record.address, bytes.length);
-  const { kind, damage: _, address: __, ...traits } = runs;
   return {
     board,
     passport: {
       ...traits,
-      kind: kind === 'blank' ? (start?.kind === 'katapult' ? 'katapult' : 'unknown') : kind,
-      transport: kind === 'blank' ? (start?.transport ?? null) : traits.transport,
+      kind: kind === 'blank' ? 'unknown' : kind,
       name: `backup ${record.id} (${hex(record.address)})`,
       format: 'bin',
       containerAddress: record.address,
       sizeBytes: bytes.length,
-      sha256: sha256(bytes),
+      sha256: record.sha256,
       initialStackPointer: 0,
       resetVector: 0,
     },
@@ -91,4 +90,11 @@ function planOf({ board }: BoardPlace, record: BackupRecord, bytes: Uint8Array):
     sectors,
     expectMs: estimateMs(board, sectors, bytes.length),
   };
+}
+
+function mainFirmware(board: Board, address: number, bytes: Uint8Array): Resident {
+  if (address !== board.mcu.flashBase || bytes.length <= board.applicationAddress - address)
+    return recognizeAt(bytes, address);
+  const { atBase, application } = residents(board, bytes);
+  return application.kind === 'klipper' ? application : atBase;
 }
