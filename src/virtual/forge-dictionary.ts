@@ -13,8 +13,8 @@ const CLOCK_FREQ: Readonly<Record<ForgeMcu, number>> = {
   stm32h723xx: 520_000_000,
 };
 
-/** Enough invented commands to reach the 3.8 to 4.1 KB of a real one. */
-const INVENTED = 78;
+/** Enough invented commands to reach the 3.8 to 4.1 KB of a real one; all ids fit one byte. */
+const INVENTED = 64;
 
 export function forgeDictionary(options: {
   mcu: ForgeMcu;
@@ -50,15 +50,17 @@ export function forgeDictionary(options: {
   };
   const responses: Record<string, number> = {
     'identify_response offset=%u data=%.*s': 0,
-    'clock clock=%u': 90,
-    'config is_config=%c crc=%u is_shutdown=%c move_count=%hu': 91,
+    'clock clock=%u': 70,
+    'config is_config=%c crc=%u is_shutdown=%c move_count=%hu': 71,
+    'shutdown clock=%u static_string_id=%hu': 72,
+    'is_shutdown static_string_id=%hu': 73,
   };
   const word = (): string =>
     Array.from({ length: 4 + (random() % 6) }, () => String.fromCodePoint(97 + (random() % 26))).join('');
   for (let index = 0; index < INVENTED; index++) {
-    const parameters = Array.from({ length: 1 + (random() % 4) }, () => `${word()}=%u`).join(' ');
+    const parameters = Array.from({ length: 4 + (random() % 5) }, () => `${word()}=%u`).join(' ');
     commands[`${word()}_${word()} oid=%c ${parameters}`] = 5 + index;
-    if (index % 4 === 0) responses[`${word()}_${word()} oid=%c ${parameters}`] = 92 + index;
+    if (index % 4 === 0) responses[`${word()}_${word()} oid=%c ${parameters}`] = 74 + index / 4;
   }
   const dictionary = {
     app: 'Klipper',

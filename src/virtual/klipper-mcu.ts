@@ -44,7 +44,7 @@ export class KlipperMcu {
     this.#clockFreq = Number(parsed.config['CLOCK_FREQ'] ?? 1_000_000);
     for (const [format, id] of Object.entries(parsed.commands)) {
       const [name = '', ...parameters] = format.split(' ');
-      this.#commands.set(id, { name, strings: parameters.map((p) => p.endsWith('s')) });
+      this.#commands.set(wireId(id), { name, strings: parameters.map((p) => p.endsWith('s')) });
     }
     for (const [format, id] of Object.entries(parsed.responses)) {
       this.#responses.set(format.split(' ')[0] ?? '', id);
@@ -171,8 +171,7 @@ export class KlipperMcu {
   #respondByName(name: string, values: readonly number[]): void {
     const id = this.#responses.get(name);
     if (id === undefined) return;
-    const idBytes = id >= 0x80 ? [(id >> 7) | 0x80, id & 0x7f] : [id];
-    this.#respond([...idBytes, ...values.flatMap((value) => encodeVlq(value))]);
+    this.#respond([id, ...values].flatMap((value) => encodeVlq(value)));
   }
 
   #shutdown(): void {
@@ -183,4 +182,10 @@ export class KlipperMcu {
   #ticks(): number {
     return Math.floor(((this.#now() - this.#startedAt) / 1000) * this.#clockFreq) >>> 0;
   }
+}
+
+/** An id of the dictionary, which may be negative, as the receiver reads its one or two bytes. */
+function wireId(id: number): number {
+  const [first = 0, second] = encodeVlq(id);
+  return second === undefined ? first : ((first & 0x7f) << 7) | second;
 }
