@@ -21,7 +21,10 @@ const COMMAND_ERASE = 0x41;
 /** AN3156: data blocks are numbered from 2; address = pointer + (wBlockNum - 2) * wTransferSize. */
 const FIRST_DATA_BLOCK = 2;
 
-/** The second GETSTATUS is held while the chip works: a 128 KiB erase may take 4 s (DS8626 table 40, x8). */
+/**
+ * A chip holds a request while its flash works: a 128 KiB erase may take 4 s (DS8626 table 40, x8). F4 and F7 hold the
+ * second GETSTATUS; an H743 holds the DNLOAD or the first GETSTATUS, nobody knows which (real-silicon.md 2).
+ */
 const HELD_TIMEOUT_MS = 10_000;
 /** Past this a chip that still says dfuDNBUSY is stuck; twice the worst erase of any sector. */
 const STUCK_AFTER_MS = 10_000;
@@ -163,7 +166,7 @@ function* download(
     kind: 'out',
     setup: dfuSetup(DFU_REQUEST.dnload, block),
     data,
-    timeoutMs: PROMPT_TIMEOUT_MS,
+    timeoutMs: HELD_TIMEOUT_MS,
   };
   if (taken !== 'ok')
     throw statusError(`${what}: the device did not take the request`, yield* getStatus(), address);
@@ -184,7 +187,7 @@ function* finish(link: DfuseLink, first: DfuStatus, what: string, address: numbe
       yield { kind: 'wait', ms };
       waitedMs += ms;
     }
-    const next = yield* getStatus(HELD_TIMEOUT_MS);
+    const next = yield* getStatus();
     if (next === undefined) {
       // The held answer was lost: from here on by the book, bwPollTimeout before each GETSTATUS.
       link.pacing = 'polled';
@@ -216,8 +219,13 @@ function* unstick(what: string): DfuTalk<void> {
   });
 }
 
-function* getStatus(timeoutMs: number = PROMPT_TIMEOUT_MS): DfuTalk<DfuStatus | undefined> {
-  const answer = yield { kind: 'in', setup: dfuSetup(DFU_REQUEST.getStatus, 0), length: 6, timeoutMs };
+function* getStatus(): DfuTalk<DfuStatus | undefined> {
+  const answer = yield {
+    kind: 'in',
+    setup: dfuSetup(DFU_REQUEST.getStatus, 0),
+    length: 6,
+    timeoutMs: HELD_TIMEOUT_MS,
+  };
   return answer instanceof Uint8Array ? parseStatus(answer) : undefined;
 }
 
