@@ -1,13 +1,22 @@
-// virtual silicon: the flash of one chip, with NOR rules, device times and torn cells.
+// virtual silicon: the flash of one chip: its controller with device times, protection and power cuts.
 import type { Clock } from '../../ports/clock.ts';
-import type { McuSilicon } from './silicon.ts';
+import { FlashCells } from './flash-cells.ts';
+import type { FlashListener } from './flash-cells.ts';
+import { sectorAt } from './silicon.ts';
+import type { FlashSector, McuSilicon, TypicalAndWorst } from './silicon.ts';
+
+export type { FlashListener } from './flash-cells.ts';
 
 export interface FlashOptions {
   readonly times?: 'typical' | 'worst' | 'zero';
+  /** Decides the garbage that torn cells hold. */
   readonly seed?: number;
 }
 
-/** `interrupted`: power or reset fell in the middle. `word-error`: an H7 word was programmed twice. */
+/**
+ * `interrupted`: power or reset fell in the middle. `word-error`: an H7 word was programmed twice.
+ * `misaligned`: H7, not whole words; the whole ones are programmed if the start is aligned.
+ */
 export type FlashResult =
   | 'ok'
   | 'out-of-range'
@@ -29,48 +38,182 @@ export interface FlashStatistics {
   readonly bitsLeftZero: number;
 }
 
-export type FlashListener = (address: number, bytes: Uint8Array) => void;
+interface Work {
+  readonly sum: 'eraseMs' | 'programMs';
+  readonly ms: number;
+  /** The work came to its end. */
+  readonly finish: () => FlashResult;
+  /** The work was cut after this part of its time. */
+  readonly tear: (part: number) => void;
+}
 
 export class FlashMemory {
   readonly mcu: McuSilicon;
+  /**
+   * RDP level 1. Kept here because leaving it erases the flash; refused by whoever reads from outside
+   * (ROM, debugger). A program that runs from this flash still reads and writes it: RM0090 section 3.7.3.
+   */
   readProtected = false;
   /** Start addresses of write-protected sectors. */
   readonly writeProtected = new Set<number>();
+  readonly #clock: Clock;
+  readonly #times: 'typical' | 'worst' | 'zero';
+  readonly #cells: FlashCells;
+  readonly #erases = new Map<number, number>();
+  readonly #sums = { massErases: 0, bytesProgrammed: 0, eraseMs: 0, programMs: 0, bitsLeftZero: 0 };
+  #underway: { readonly work: Work; readonly since: number; readonly abort: AbortController } | undefined;
+
   constructor(mcu: McuSilicon, clock: Clock, options: FlashOptions = {}) {
     this.mcu = mcu;
-    void clock;
-    void options;
+    this.#clock = clock;
+    this.#times = options.times ?? 'typical';
+    this.#cells = new FlashCells(mcu, options.seed ?? 1);
   }
+
   get statistics(): FlashStatistics {
-    throw new Error('stub');
+    return { ...this.#sums, erases: new Map(this.#erases) };
   }
-  eraseSector(address: number): Promise<FlashResult> {
-    throw new Error(`stub ${address}`);
+
+  /** True while an erase or a program is under way. */
+  get busy(): boolean {
+    return this.#underway !== undefined;
   }
-  massErase(): Promise<FlashResult> {
-    throw new Error('stub');
+
+  /** Erases the sector that contains `address`. */
+  async eraseSector(address: number): Promise<FlashResult> {
+    const sector = sectorAt(this.mcu, address);
+    if (sector === undefined) return 'out-of-range';
+    if (this.writeProtected.has(sector.address)) return 'write-protected';
+    const times = this.mcu.times.eraseMsBySectorBytes[String(sector.sizeBytes)];
+    return this.#perform({
+      sum: 'eraseMs',
+      ms: times === undefined ? 0 : this.#chosen(times),
+      finish: () => {
+        this.#wear([sector]);
+        this.#cells.erase(sector);
+        return 'ok';
+      },
+      tear: () => {
+        this.#wear([sector]);
+        this.#cells.tearErase(sector);
+      },
+    });
   }
-  program(address: number, bytes: Uint8Array): Promise<FlashResult> {
-    throw new Error(`stub ${address} ${bytes.length}`);
+
+  /** RM0090 section 3.6.3, RM0468 section 4.3.10: refused as a whole while any sector is write-protected. */
+  async massErase(): Promise<FlashResult> {
+    return this.writeProtected.size > 0 ? 'write-protected' : this.#eraseAll();
   }
-  /** Leaves read protection: the chip erases itself first. */
-  removeReadProtection(): Promise<FlashResult> {
-    throw new Error('stub');
+
+  /** Leaves read protection: the chip erases all of itself first, write protection or not. */
+  async removeReadProtection(): Promise<FlashResult> {
+    const result = await this.#eraseAll();
+    if (result === 'ok') this.readProtected = false;
+    return result;
   }
+
+  /** F4 clears bits only and says nothing; H7 takes whole words, once after each erase. */
+  async program(address: number, bytes: Uint8Array): Promise<FlashResult> {
+    const last = address + Math.max(bytes.length, 1) - 1;
+    if (sectorAt(this.mcu, address) === undefined || sectorAt(this.mcu, last) === undefined) {
+      return 'out-of-range';
+    }
+    const touched = this.mcu.sectors.filter((s) => s.address <= last && address < s.address + s.sizeBytes);
+    if (touched.some((sector) => this.writeProtected.has(sector.address))) return 'write-protected';
+    const unit = this.mcu.writeOnceWordBytes ?? 1;
+    if (address % unit !== 0) return 'misaligned';
+    const wanted = bytes.slice(0, bytes.length - (bytes.length % unit));
+    const { programUnitBytes, programUs } = this.mcu.times;
+    return this.#perform({
+      sum: 'programMs',
+      ms: (Math.ceil(wanted.length / programUnitBytes) * this.#chosen(programUs)) / 1000,
+      finish: () => {
+        const { broken, bitsLeftZero } = this.#cells.program(address, wanted);
+        this.#sums.bytesProgrammed += wanted.length;
+        this.#sums.bitsLeftZero += bitsLeftZero;
+        if (broken) return 'word-error';
+        return wanted.length < bytes.length ? 'misaligned' : 'ok';
+      },
+      tear: (part) => {
+        const done = Math.floor((part * wanted.length) / programUnitBytes) * programUnitBytes;
+        this.#sums.bytesProgrammed += done;
+        this.#cells.tearProgram(address, wanted, done);
+      },
+    });
+  }
+
+  /** What the core reads: no time, no protection. */
   peek(address: number, length: number): Uint8Array {
-    throw new Error(`stub ${address} ${length}`);
+    return this.#cells.peek(address, length);
   }
+
+  /** Puts content there as if it had been programmed long ago. No time, no rules. */
   load(address: number, bytes: Uint8Array): void {
-    throw new Error(`stub ${address} ${bytes.length}`);
+    this.#cells.load(address, bytes);
   }
+
   /** True where an H7 read would end in a double ECC error, which the core takes as a bus fault. */
   hasEccError(address: number, length: number): boolean {
-    throw new Error(`stub ${address} ${length}`);
+    return this.#cells.hasEccError(address, length);
   }
-  powerCut(): void {
-    throw new Error('stub');
-  }
+
+  /** Called with the new content after every change of it. The returned function ends that. */
   onChange(listener: FlashListener): () => void {
-    throw new Error(`stub ${listener.name}`);
+    return this.#cells.onChange(listener);
+  }
+
+  /** Power or reset falls: what was under way stays half done. Nothing happens when nothing was. */
+  powerCut(): void {
+    const cut = this.#underway;
+    if (cut === undefined) return;
+    this.#underway = undefined;
+    const ms = Math.min(this.#clock.now() - cut.since, cut.work.ms);
+    this.#sums[cut.work.sum] += ms;
+    cut.work.tear(cut.work.ms > 0 ? ms / cut.work.ms : 0.5);
+    cut.abort.abort();
+  }
+
+  async #perform(work: Work): Promise<FlashResult> {
+    if (this.#underway !== undefined) return 'busy';
+    const abort = new AbortController();
+    this.#underway = { work, since: this.#clock.now(), abort };
+    try {
+      await this.#clock.sleep(work.ms, abort.signal);
+    } catch (error) {
+      if (!abort.signal.aborted) throw error;
+    }
+    // The cut may also fall between the clock's waking us and this line; then the cells are torn already.
+    if (abort.signal.aborted) return 'interrupted';
+    this.#underway = undefined;
+    this.#sums[work.sum] += work.ms;
+    return work.finish();
+  }
+
+  #eraseAll(): Promise<FlashResult> {
+    const { sectors } = this.mcu;
+    return this.#perform({
+      sum: 'eraseMs',
+      ms: this.#chosen(this.mcu.times.massEraseMs),
+      finish: () => {
+        this.#sums.massErases++;
+        this.#wear(sectors);
+        for (const sector of sectors) this.#cells.erase(sector);
+        return 'ok';
+      },
+      tear: (part) => {
+        const done = Math.floor(part * sectors.length);
+        this.#wear(sectors.slice(0, done + 1));
+        for (const sector of sectors.slice(0, done)) this.#cells.erase(sector);
+        for (const sector of sectors.slice(done, done + 1)) this.#cells.tearErase(sector);
+      },
+    });
+  }
+
+  #wear(sectors: readonly FlashSector[]): void {
+    for (const { address } of sectors) this.#erases.set(address, (this.#erases.get(address) ?? 0) + 1);
+  }
+
+  #chosen(times: TypicalAndWorst): number {
+    return this.#times === 'zero' ? 0 : times[this.#times];
   }
 }

@@ -13,11 +13,11 @@ const MCUS: Readonly<Record<McuName, McuSilicon>> = {
   stm32h723xx: { ...h723, name: 'stm32h723xx', family: 'h7' },
 };
 
-export const MCU_NAMES = Object.keys(MCUS) as readonly McuName[];
-
 function isMcuName(name: string): name is McuName {
   return Object.hasOwn(MCUS, name);
 }
+
+export const MCU_NAMES: readonly McuName[] = Object.keys(MCUS).filter(isMcuName);
 
 /** The chip `name` in Klipper's spelling (`stm32f446xx`). Throws `bad-parameter` for one the bench has not. */
 export function loadMcu(name: string): McuSilicon {
