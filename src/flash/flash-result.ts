@@ -1,10 +1,10 @@
 // What a flash ends with, and what is remembered of it.
 import { describe } from '../firmware/write-rules.ts';
 import type { BoardMemory } from './board-memory.ts';
-import type { Written } from './flash.ts';
 import type { Kit } from './kit.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { PrinterOutcome } from './printer-verdict.ts';
+import type { Written } from './replace-image.ts';
 import type { FlashResult } from './report.ts';
 import type { Stopwatch } from './stopwatch.ts';
 
@@ -37,7 +37,7 @@ export function finished(
     bytesWritten: done.bytesWritten,
     sectorsErased: done.sectorsErased,
     previousVersion: done.before.version,
-    bootloader: plan.image.address === plan.board.mcu.flashBase ? null : describe(done.atBase),
+    bootloader: plan.image.address === plan.board.mcu.flashBase ? null : describe(done.look.atBase),
     backup: done.backup,
     boot,
     ...printer,

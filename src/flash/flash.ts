@@ -1,20 +1,15 @@
 // The walk of a flash, top to bottom. It knows no protocol: every step is a function that is given what it needs.
 import { hex } from '../errors.ts';
-import { planWrite } from '../firmware/plan.ts';
-import { recognizeAt } from '../firmware/recognize.ts';
-import type { Resident } from '../firmware/passport.ts';
 import { finished, flashMemory, planned } from './flash-result.ts';
-import { lookAndKeep } from './look.ts';
-import type { Bootloader } from './bootloader.ts';
 import { recall, remember } from './board-memory.ts';
 import { confirmBoot, expectedBoot } from './confirm.ts';
 import type { Confirmation } from './gate.ts';
 import type { Kit } from './kit.ts';
-import { judgePlan, preflight, type FlashOptions, type FlashPlan, type ImageFile } from './preflight.ts';
+import { preflight, type FlashOptions, type FlashPlan, type ImageFile } from './preflight.ts';
 import { awaitPrinter } from './printer-verdict.ts';
 import type { FlashResult, Report } from './report.ts';
+import { replaceImage } from './replace-image.ts';
 import { Stopwatch } from './stopwatch.ts';
-import { verifyFailed } from './verify.ts';
 import { passGate, visitBootloader, type BoardPlace } from './visit.ts';
 
 export interface FlashOrder extends FlashOptions {
@@ -72,7 +67,7 @@ export async function carryOut(
       watch.begin('confirm');
       return {
         written: done,
-        boot: await confirmBoot(kit, order.place.board.name, seat, expectedBoot(plan, done)),
+        boot: await confirmBoot(kit, order.place.board.name, seat, expectedBoot(plan, done.look)),
       };
     },
   );
@@ -82,67 +77,6 @@ export async function carryOut(
   const result = finished(plan, written, boot, printer, watch);
   await remember(kit, order.place.board.name, flashMemory(kit, plan, result));
   return result;
-}
-
-/** What was done while the bootloader answered. */
-export interface Written {
-  readonly before: Resident;
-  readonly atBase: Resident;
-  /** What lies behind a bootloader, when the image replaces only that. */
-  readonly application: Resident;
-  readonly backup: FlashResult['backup'];
-  readonly bytesWritten: number;
-  readonly sectorsErased: number;
-  readonly verified: boolean;
-}
-
-/** Look, keep a copy, write what differs, read it back. */
-async function replaceImage(
-  kit: FlashKit,
-  plan: FlashPlan,
-  order: Omit<FlashOrder, 'file'>,
-  chip: Bootloader,
-  watch: Stopwatch,
-  signal?: AbortSignal,
-): Promise<Written> {
-  const { board, image, sectors } = plan;
-  watch.onBoard = 'The board was not changed: its old firmware is whole.';
-  watch.begin('backup');
-  const { current, atBase, application, backup } = await lookAndKeep(kit, chip, plan, watch);
-  const before = recognizeAt(current, image.address);
-  judgePlan(plan, order, atBase);
-
-  // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
-  signal?.throwIfAborted();
-
-  const headBytes = chip.identity.transferSizeBytes;
-  let todo = planWrite(image, sectors, current, headBytes, board.mcu.programWordBytes);
-  const sectorsErased = todo.erase.length;
-  let bytesWritten = 0;
-  for (let round = 1; todo.erase.length > 0; round++) {
-    watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${backup.id}. Flash again or octopus restore.`;
-    // On a chip whose reads spoil the next write, the first writing after a failed read-back only absorbs the damage.
-    const writings = round > 1 && board.mcu.readSpoilsNextWrite ? 2 : 1;
-    for (let i = 0; i < writings; i++) await chip.write(todo, writeHooks(watch));
-    bytesWritten += todo.write.reduce((sum, run) => sum + run.bytes.length, 0);
-    if (!order.verify) break;
-    const seen = await chip.read(image.address, image.bytes.length, (done) =>
-      watch.progress('verify', done, image.bytes.length),
-    );
-    todo = planWrite(image, sectors, seen, headBytes, board.mcu.programWordBytes);
-    if (todo.erase.length > 0 && round > 1) throw verifyFailed(image, seen);
-    if (todo.erase.length > 0)
-      watch.note(`The read-back differs in ${todo.erase.length} sectors: erased and written once more.`);
-  }
-  watch.onBoard = `${hex(image.address)} holds the new firmware, written and read back; it was not seen to run yet.`;
-  return { before, atBase, application, backup, bytesWritten, sectorsErased, verified: order.verify };
-}
-
-function writeHooks(watch: Stopwatch) {
-  return {
-    erasing: (done: number, total: number) => watch.progress('erase', done, total),
-    writing: (done: number, total: number) => watch.progress('write', done, total),
-  };
 }
 
 /** One line: what will happen, and how long it should take. */

@@ -20,26 +20,35 @@ export interface Look {
   readonly current: Uint8Array;
   readonly atBase: Resident;
   readonly application: Resident;
-  readonly backup: BackupOutcome;
+  /** What a copy should hold: the whole flash on first contact with this chip, the plan's sectors later. */
+  readonly worthKeeping: {
+    readonly what: 'whole' | 'region';
+    readonly address: number;
+    readonly bytes: Uint8Array;
+  };
 }
 
-/** Reads what the plan will overwrite and what lies at the flash's start; keeps the first, unless it is kept already. */
-export async function lookAndKeep(
-  kit: Pick<Kit, 'store' | 'clock'>,
+/** Reads what the plan would overwrite and what lies at the flash's start: on first contact the whole flash. */
+export async function lookAt(
+  kit: Pick<Kit, 'store'>,
   chip: Bootloader,
   plan: FlashPlan,
   watch: Stopwatch,
 ): Promise<Look> {
   const { board, image, sectors } = plan;
-  const { mcu } = board;
-  if (!(await hasWhole(kit, board.name, chip.identity.uid))) {
-    const { bytes, backup } = await keepWhole(kit, chip, board, watch);
-    const from = image.address - mcu.flashBase;
-    const sizeBytes = sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
-    return { ...residents(board, bytes), current: bytes.subarray(from, from + sizeBytes), backup };
-  }
+  const { flashBase } = board.mcu;
   const sizeBytes = sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
-  const baseBytes = Math.min(BOOTLOADER_LOOK_BYTES, image.address - mcu.flashBase);
+  if (!(await hasWhole(kit, board.name, chip.identity.uid))) {
+    const bytes = await readWhole(chip, board, watch);
+    const from = image.address - flashBase;
+    const current = bytes.subarray(from, from + sizeBytes);
+    return {
+      ...residents(board, bytes),
+      current,
+      worthKeeping: { what: 'whole', address: flashBase, bytes },
+    };
+  }
+  const baseBytes = Math.min(BOOTLOADER_LOOK_BYTES, image.address - flashBase);
   const applicationBytes = looksBehind(plan) ? APPLICATION_LOOK_BYTES : 0;
   const total = sizeBytes + baseBytes + applicationBytes;
   let before = 0;
@@ -48,23 +57,30 @@ export async function lookAndKeep(
     before += length;
     return bytes;
   };
-  const base = baseBytes === 0 ? undefined : await read(mcu.flashBase, baseBytes);
+  const base = baseBytes === 0 ? undefined : await read(flashBase, baseBytes);
   const current = await read(image.address, sizeBytes);
   const behind = applicationBytes === 0 ? undefined : await read(board.applicationAddress, applicationBytes);
-  const atBase = recognizeAt(base ?? current, mcu.flashBase);
-  const application = recognizeAt(
-    behind ?? current,
-    behind === undefined ? image.address : board.applicationAddress,
-  );
-  const kept = await findKept(kit, board.name, chip.identity.uid, image.address, current);
-  const backup =
-    kept ??
-    (await keepBackup(
-      kit,
-      facts(board, chip, 'region', image.address, atBase, recognizeAt(current, image.address)),
-      current,
-    ));
-  return { current, atBase, application, backup };
+  return {
+    current,
+    atBase: recognizeAt(base ?? current, flashBase),
+    application: recognizeAt(
+      behind ?? current,
+      behind === undefined ? image.address : board.applicationAddress,
+    ),
+    worthKeeping: { what: 'region', address: image.address, bytes: current },
+  };
+}
+
+/** Keeps what was seen, unless some copy of this chip holds the same bytes. */
+export async function keepLook(
+  kit: Pick<Kit, 'store' | 'clock'>,
+  chip: Bootloader,
+  board: Board,
+  look: Look,
+): Promise<BackupOutcome> {
+  const { what, address, bytes } = look.worthKeeping;
+  const kept = await findKept(kit, board.name, chip.identity.uid, address, bytes);
+  return kept ?? keepBackup(kit, factsOf(board, chip, what, address, look), bytes);
 }
 
 /** An image that ends before the application replaces a bootloader only: what boots afterwards is what lies behind it. */
@@ -78,16 +94,14 @@ export async function keepWhole(
   chip: Bootloader,
   board: Board,
   watch: Stopwatch,
-): Promise<{ bytes: Uint8Array; backup: BackupOutcome }> {
+): Promise<BackupOutcome> {
+  const bytes = await readWhole(chip, board, watch);
+  return keepBackup(kit, factsOf(board, chip, 'whole', board.mcu.flashBase, residents(board, bytes)), bytes);
+}
+
+function readWhole(chip: Bootloader, board: Board, watch: Stopwatch): Promise<Uint8Array> {
   const total = chip.identity.flashSizeBytes;
-  const bytes = await chip.read(board.mcu.flashBase, total, (done) => watch.progress('backup', done, total));
-  const { atBase, application } = residents(board, bytes);
-  const backup = await keepBackup(
-    kit,
-    facts(board, chip, 'whole', board.mcu.flashBase, atBase, application),
-    bytes,
-  );
-  return { bytes, backup };
+  return chip.read(board.mcu.flashBase, total, (done) => watch.progress('backup', done, total));
 }
 
 /** What a dump of the whole flash holds at its start and where bootloaders launch the application. */
@@ -97,13 +111,12 @@ export function residents(board: Board, whole: Uint8Array): { atBase: Resident; 
   return { atBase, application: recognizeAt(whole.subarray(launches - board.mcu.flashBase), launches) };
 }
 
-function facts(
+function factsOf(
   board: Board,
   chip: Bootloader,
   what: 'whole' | 'region',
   address: number,
-  atBase: Resident,
-  application: Resident,
+  { atBase, application }: Pick<Look, 'atBase' | 'application'>,
 ): BackupFacts {
   return {
     board: board.name,

@@ -33,7 +33,7 @@ export async function takeBackup(
       signal,
       async (chip) => {
         watch.begin('backup');
-        return (await keepWhole(kit, chip, board, watch)).backup;
+        return keepWhole(kit, chip, board, watch);
       },
       async (kept) => kept,
     );

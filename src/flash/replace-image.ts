@@ -1,0 +1,103 @@
+// The heart of a flash, while the bootloader answers: look, keep a copy, the last exit, write what differs, read it back.
+import { hex } from '../errors.ts';
+import { planWrite, type WritePlan } from '../firmware/plan.ts';
+import type { Resident } from '../firmware/passport.ts';
+import { recognizeAt } from '../firmware/recognize.ts';
+import type { Bootloader } from './bootloader.ts';
+import type { Kit } from './kit.ts';
+import { keepLook, lookAt, type Look } from './look.ts';
+import { judgePlan, type FlashOptions, type FlashPlan } from './preflight.ts';
+import type { BackupOutcome } from './report.ts';
+import type { Stopwatch } from './stopwatch.ts';
+import { verifyFailed } from './verify.ts';
+
+/** What was done while the bootloader answered. */
+export interface Written {
+  readonly look: Look;
+  /** What lay where the image lies now. */
+  readonly before: Resident;
+  readonly backup: BackupOutcome | null;
+  readonly bytesWritten: number;
+  readonly sectorsErased: number;
+  readonly verified: boolean;
+}
+
+export interface ReplaceOptions extends FlashOptions {
+  readonly verify: boolean;
+}
+
+/** Throws a refusal of the write rules, `store-failed`, `verify-failed`, and what the bootloader throws. */
+export async function replaceImage(
+  kit: Pick<Kit, 'store' | 'clock'>,
+  plan: FlashPlan,
+  options: ReplaceOptions,
+  chip: Bootloader,
+  watch: Stopwatch,
+  signal?: AbortSignal,
+): Promise<Written> {
+  const { board, image } = plan;
+  watch.onBoard = 'The board was not changed: its old firmware is whole.';
+  watch.begin('backup');
+  const look = await lookAt(kit, chip, plan, watch);
+  judgePlan(plan, options, look.atBase);
+  const todo = planAgainst(plan, chip, look.current);
+  const isFirstContact = look.worthKeeping.what === 'whole';
+  const backup = todo.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
+
+  // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
+  signal?.throwIfAborted();
+
+  if (todo.erase.length > 0) {
+    watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${backup?.id}. Flash again, or octopus restore.`;
+  }
+  const bytesWritten = await writeAndVerify(plan, todo, options, chip, watch);
+  watch.onBoard = `${hex(image.address)} holds the new firmware, written and read back; it was not seen to run yet.`;
+  const before = recognizeAt(look.current, image.address);
+  return {
+    look,
+    before,
+    backup,
+    bytesWritten,
+    sectorsErased: todo.erase.length,
+    verified: options.verify || bytesWritten === 0,
+  };
+}
+
+/** Writes, reads every byte back after all writes, and once more erases and writes what differs. Returns the bytes programmed. */
+async function writeAndVerify(
+  plan: FlashPlan,
+  first: WritePlan,
+  options: ReplaceOptions,
+  chip: Bootloader,
+  watch: Stopwatch,
+): Promise<number> {
+  const { board, image } = plan;
+  let bytesWritten = 0;
+  let todo = first;
+  for (let round = 1; todo.erase.length > 0; round++) {
+    // On a chip whose reads spoil the next write, the first writing after a failed read-back only absorbs the damage.
+    const writings = round > 1 && board.mcu.readSpoilsNextWrite ? 2 : 1;
+    for (let i = 0; i < writings; i++) {
+      await chip.write(todo, {
+        erasing: (done, total) => watch.progress('erase', done, total),
+        writing: (done, total) => watch.progress('write', done, total),
+      });
+      bytesWritten += todo.write.reduce((sum, run) => sum + run.bytes.length, 0);
+    }
+    if (!options.verify) return bytesWritten;
+    const seen = await chip.read(image.address, image.bytes.length, (done) =>
+      watch.progress('verify', done, image.bytes.length),
+    );
+    todo = planAgainst(plan, chip, seen);
+    if (todo.erase.length === 0) return bytesWritten;
+    if (round > 1) throw verifyFailed(image, seen);
+    watch.note(
+      `The read-back differs in ${todo.erase.length} sectors: they are erased and written once more.`,
+    );
+  }
+  return bytesWritten;
+}
+
+function planAgainst({ board, image, sectors }: FlashPlan, chip: Bootloader, current: Uint8Array): WritePlan {
+  return planWrite(image, sectors, current, chip.identity.transferSizeBytes, board.mcu.programWordBytes);
+}
