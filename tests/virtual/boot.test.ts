@@ -154,3 +154,29 @@ test('the ROM endangers the heaters that hang on its UART pins', async () => {
   const bench = await createBench({ lines: { jumperFitted: true } });
   expect(bench.board.heatersAtRisk).toEqual(['PB10', 'PB11']);
 });
+
+/** A real image carries no seal: its reserved vectors point to the default handler like the others. */
+function unsealed(image: Uint8Array): Uint8Array {
+  const copy = image.slice();
+  copy.copyWithin(28, 44, 60);
+  return copy;
+}
+
+test('a foreign Klipper is taken by its vectors and its dictionary, and dropped when that is torn', async () => {
+  const bench = await createBench({ state: 'no-bootloader' });
+  const image = unsealed(
+    forgeKlipper({ mcu: 'stm32f446xx', linkAddress: 0x0800_0000, version: 'v0.13.0-1' }),
+  );
+  await restartWith(bench, 0x0800_0000, image);
+  expect(bench.board.klipper?.version).toBe('v0.13.0-1');
+  await restartWith(bench, 0x0800_0000, image.slice().fill(0xff, 0x9000));
+  expect(bench.board.running.kind).toBe('nothing');
+  await restartWith(bench, 0x0800_0000, unsealed(forgeKlipper({ mcu: 'stm32f446xx' })));
+  expect(bench.board.running.kind).toBe('nothing');
+});
+
+test('on the real clock with no device times a board is there at once', async () => {
+  const bench = await createBench({ clock: 'real', times: 'zero' });
+  expect(await ids(bench)).toEqual(['1d50:614e']);
+  bench.dispose();
+});

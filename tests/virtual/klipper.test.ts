@@ -135,3 +135,17 @@ test('a device number is not given again while its old node is open', async () =
   expect((await bench.usb.list())[0]?.ttyPath).toBe('/dev/ttyACM1');
   await tty.close();
 });
+
+test('the next program finds the sequence number where the last one left it', async () => {
+  const bench = await createBench();
+  await bench.printer.stopKlipper();
+  const first = await bench.serial.open('/dev/ttyACM0');
+  await first.write(Buffer.from('08100100285e9f7e', 'hex'));
+  await first.close();
+  await bench.clock.sleep(100);
+  const second = await bench.serial.open('/dev/ttyACM0');
+  // The answers that the first one never read come first.
+  expect(await second.read(100)).toHaveLength(48 + 5);
+  await second.write(Buffer.from('08100100285e9f7e', 'hex'));
+  expect(Buffer.from((await second.read(100)) ?? []).toString('hex')).toBe('05118f087e');
+});

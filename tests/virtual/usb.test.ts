@@ -138,3 +138,28 @@ test('devices of others stand beside the board', async () => {
   await bench.clock.sleep(1000);
   expect(await bench.usb.list()).toHaveLength(2);
 });
+
+test('a lost answer: the chip did it, the host waits in vain', async () => {
+  const { bench, info } = await romBench();
+  const dfu = await bench.usb.openDfu(info);
+  bench.faults.beforeTransfer = (n) => (n === 1 ? 'lost-answer' : undefined);
+  // CLRSTATUS ends the error of a cold start, whether or not the host hears of it.
+  const clear = { ...GETSTATUS, request: 4 };
+  expect(await dfu.controlOut(clear, new Uint8Array(0), 500)).toBe('timeout');
+  const status = await dfu.controlIn(GETSTATUS, 6, 1000);
+  expect(typeof status === 'string' ? status : status[4]).toBe(2);
+});
+
+test('a request outlasts its time-out, and the next one waits until the chip is done', async () => {
+  const { bench, info } = await romBench();
+  const dfu = await bench.usb.openDfu(info);
+  await dfu.controlOut({ ...GETSTATUS, request: 4 }, new Uint8Array(0), 1000);
+  const erase = Uint8Array.of(0x41, 0, 0, 2, 8);
+  expect(await dfu.controlOut({ ...GETSTATUS, request: 1 }, erase, 1000)).toBe('ok');
+  await dfu.controlIn(GETSTATUS, 6, 1000);
+  expect(await dfu.controlIn(GETSTATUS, 6, 100)).toBe('timeout');
+  const before = bench.clock.now();
+  expect(await dfu.controlIn(GETSTATUS, 6, 30_000)).toBeInstanceOf(Uint8Array);
+  expect(bench.clock.now() - before).toBeGreaterThan(500);
+  expect(bench.flash.peek(0x0802_0000, 16)).toEqual(new Uint8Array(16).fill(0xff));
+});
