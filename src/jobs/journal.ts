@@ -1,0 +1,124 @@
+// Jobs, on disk: each step of a job before it is done, so that the next start knows how far a dead one came.
+import {
+  array,
+  boolean,
+  create,
+  enums,
+  nullable,
+  number,
+  object,
+  optional,
+  record,
+  string,
+  type Infer,
+} from 'superstruct';
+import type { Clock } from '../ports/clock.ts';
+import type { Recorder, Step } from '../ports/recorder.ts';
+import type { Store } from '../ports/store.ts';
+
+const StepKinds = ['stop-klipper', 'start-klipper', 'lines', 'erase', 'write', 'boot'] as const;
+
+const Pages = object({
+  job: string(),
+  method: string(),
+  board: string(),
+  startedAt: string(),
+  /** Null while the job runs, and for ever if its process died. */
+  endedAs: nullable(enums(['done', 'failed', 'cancelled'])),
+  /** A later start found it unfinished and let the lines float. */
+  linesFloated: optional(boolean()),
+  steps: array(
+    object({
+      /** Milliseconds since the job began. */
+      atMs: number(),
+      kind: enums(StepKinds),
+      address: optional(number()),
+      sizeBytes: optional(number()),
+      levels: optional(record(string(), string())),
+    }),
+  ),
+});
+export type JournalPages = Infer<typeof Pages>;
+
+type JournalKit = { readonly store: Store; readonly clock: Clock };
+
+const keyOf = (board: string) => `journal/${board}.json`;
+
+/** One job's journal. `before` resolves when the step is on the disk. */
+export class Journal implements Recorder {
+  readonly #kit: JournalKit;
+  readonly #beganAt: number;
+  #pages: JournalPages;
+  #writing: Promise<void> = Promise.resolve();
+
+  private constructor(kit: JournalKit, pages: JournalPages) {
+    this.#kit = kit;
+    this.#pages = pages;
+    this.#beganAt = kit.clock.now();
+  }
+
+  /** Replaces the board's last journal: whoever needs to know of an unfinished one reads it before. */
+  static async begin(
+    kit: JournalKit,
+    job: { readonly id: string; readonly method: string; readonly board: string },
+  ): Promise<Journal> {
+    const { id, method, board } = job;
+    const startedAt = new Date(kit.clock.date()).toISOString();
+    const journal = new Journal(kit, { job: id, method, board, startedAt, endedAs: null, steps: [] });
+    await journal.#write();
+    return journal;
+  }
+
+  async before(step: Step): Promise<void> {
+    const atMs = Math.round(this.#kit.clock.now() - this.#beganAt);
+    const { levels, ...plain } = { levels: undefined, ...step };
+    const driven = levels === undefined ? {} : { levels: given(levels) };
+    this.#pages = { ...this.#pages, steps: [...this.#pages.steps, { atMs, ...plain, ...driven }] };
+    await this.#write();
+  }
+
+  async close(endedAs: NonNullable<JournalPages['endedAs']>): Promise<void> {
+    this.#pages = { ...this.#pages, endedAs };
+    await this.#write();
+  }
+
+  /** One after the other: two steps at once must not overtake each other on the way to the disk. */
+  #write(): Promise<void> {
+    const bytes = encode(this.#pages);
+    const write = () => this.#kit.store.write(keyOf(this.#pages.board), bytes);
+    const done = this.#writing.then(write, write);
+    this.#writing = done;
+    return done;
+  }
+}
+
+/** The journal of a job whose process died, if the board's last job did; undefined too for one that cannot be read. */
+export async function unfinishedJob(
+  kit: { readonly store: Store },
+  board: string,
+): Promise<JournalPages | undefined> {
+  const bytes = await kit.store.read(keyOf(board));
+  if (bytes === undefined) return undefined;
+  try {
+    const pages = create(JSON.parse(new TextDecoder().decode(bytes)), Pages);
+    return pages.endedAs === null ? pages : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Notes that the lines of a dead job float again; what it did to the board stays on record. */
+export async function noteLinesFloated(kit: { readonly store: Store }, pages: JournalPages): Promise<void> {
+  await kit.store.write(keyOf(pages.board), encode({ ...pages, linesFloated: true }));
+}
+
+/** A line that a step leaves as it is does not appear in it. */
+function given(levels: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(
+    Object.entries(levels).flatMap(([line, level]) => (level === undefined ? [] : [[line, level]])),
+  );
+}
+
+function encode(pages: JournalPages): Uint8Array {
+  return new TextEncoder().encode(`${JSON.stringify(pages)}\n`);
+}

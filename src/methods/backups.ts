@@ -1,0 +1,19 @@
+// octopus.backups
+import { boardNames } from '../boards/boards.ts';
+import { listBackups } from '../flash/backup.ts';
+import { backupAnswer } from './answers.ts';
+import { board } from './common-parameters.ts';
+import { defineMethod } from './method.ts';
+import { optional } from './parameters.ts';
+
+export const backups = defineMethod({
+  name: 'octopus.backups',
+  summary: 'list what was kept, oldest first',
+  needs: 'store',
+  parameters: { board: optional(board, 'only of this board') },
+  async run({ kit }, values) {
+    const boards = values.board === undefined ? boardNames() : [values.board];
+    const lists = await Promise.all(boards.map((name) => listBackups(kit, name)));
+    return { backups: lists.flat().map(backupAnswer) };
+  },
+});

@@ -1,0 +1,21 @@
+// octopus.restore
+import { restore as carryOut } from '../flash/restore.ts';
+import { flashAnswer } from './answers.ts';
+import { board, confirm } from './common-parameters.ts';
+import { defineMethod } from './method.ts';
+import { text } from './parameters.ts';
+
+export const restore = defineMethod({
+  name: 'octopus.restore',
+  summary: 'put a backup back on the board, verify and boot it',
+  needs: 'job',
+  parameters: {
+    board,
+    backup: text('the id of the backup, or its first letters', 'BACKUP', 'operand'),
+    confirm,
+  },
+  async run({ kit, place }, values, report, signal) {
+    const order = { place: place(values.board), backup: values.backup, confirm: values.confirm };
+    return flashAnswer(await carryOut(kit, order, report, signal));
+  },
+});

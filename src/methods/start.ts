@@ -1,0 +1,26 @@
+// Methods: a checked call started as a job, under the board's lock and with its journal.
+import type { NumberedEvent } from '../jobs/job.ts';
+import { startJob, type JobKit, type RunningJob } from '../jobs/runner.ts';
+import type { LinePins } from '../ports/gpio.ts';
+import { contextOf, type Call, type Method } from './method.ts';
+
+/**
+ * Starts a call that needs the board; the job's promise has its answer or its error.
+ * Throws `busy`, `store-failed`.
+ */
+export async function startCall<A extends object>(
+  kit: JobKit,
+  pins: LinePins,
+  method: Method<'job', A>,
+  call: Call<'job', A>,
+  onEvent: (event: NumberedEvent) => void,
+): Promise<RunningJob<A>> {
+  const { board } = call;
+  if (board === undefined) throw new TypeError(`${method.name} is a job and has no board`);
+  return startJob<A>(kit, {
+    method: method.name,
+    board,
+    onEvent,
+    work: (whole, report, signal) => call.run(contextOf<'job'>(whole, pins), report, signal),
+  });
+}

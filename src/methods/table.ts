@@ -1,0 +1,19 @@
+// Methods: the one table. Moonraker's agent serves it, the command line makes its verbs from it.
+// To add a method: a file beside this one with defineMethod, a line here, and a summary in src/cli/summaries.ts.
+import { backup } from './backup.ts';
+import { backups } from './backups.ts';
+import { dfuEnter } from './dfu-enter.ts';
+import { flash } from './flash.ts';
+import { inspect } from './inspect.ts';
+import { linesRelease } from './lines-release.ts';
+import { reset } from './reset.ts';
+import { restore } from './restore.ts';
+import { status } from './status.ts';
+
+export const METHODS = { flash, inspect, status, backup, backups, restore, reset, dfuEnter, linesRelease };
+
+export type MethodKey = keyof typeof METHODS;
+/** What the method answers. */
+export type AnswerOf<K extends MethodKey> = Awaited<
+  ReturnType<ReturnType<(typeof METHODS)[K]['prepare']>['run']>
+>;
