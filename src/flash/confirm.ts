@@ -8,6 +8,7 @@ import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { appearTimeoutMs, remember } from './board-memory.ts';
 import { converse } from './converse.ts';
 import type { Kit } from './kit.ts';
+import { openPatiently } from './open-patiently.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { Seat } from './visit.ts';
 import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
@@ -70,8 +71,8 @@ export async function confirmBoot(
 }
 
 /** Asks a running Klipper for its dictionary. Throws `wrong-device`, `busy`. */
-export async function askVersion(kit: Pick<Kit, 'serial'>, ttyPath: string): Promise<string> {
-  const port = await kit.serial.open(ttyPath);
+export async function askVersion(kit: Pick<Kit, 'serial' | 'clock'>, ttyPath: string): Promise<string> {
+  const port = await openPatiently(kit, () => kit.serial.open(ttyPath));
   try {
     const compressed = await converse(identify(), async (request: SerialRequest) => {
       if (request.kind === 'read') return port.read(request.timeoutMs);

@@ -1,18 +1,15 @@
 // The STM32 ROM as a Bootloader: opens the USB device, checks what it is, and lets the pure DfuSe core talk to it.
-import { OctopusError } from '../errors.ts';
 import type { Mcu } from '../boards/types.ts';
 import { describeDfu } from '../protocol/dfu-descriptor.ts';
 import type { DfuAnswer, DfuRequest, DfuTalk } from '../protocol/dfu.ts';
-import { eraseSector, readRun, settle, writeRun, type DfuseLink } from '../protocol/dfuse.ts';
+import { settle, type DfuseLink } from '../protocol/dfuse-exchange.ts';
+import { eraseSector, readRun, writeRun } from '../protocol/dfuse.ts';
 import type { UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
 import { converse } from './converse.ts';
 import { identifyChip } from './identity.ts';
 import type { Kit } from './kit.ts';
-
-/** A device that has just enumerated may not be openable yet (udev, real-silicon.md 6 "race"). */
-const OPEN_FOR_MS = 2_000;
-const OPEN_AGAIN_MS = 50;
+import { openPatiently } from './open-patiently.ts';
 
 /** Throws `wrong-mcu`, `bad-descriptor`, `device-gone`, `no-hardware`; the device is closed then. */
 export async function openDfuseBootloader(
@@ -20,7 +17,7 @@ export async function openDfuseBootloader(
   info: UsbDeviceInfo,
   mcu: Mcu,
 ): Promise<Bootloader> {
-  const device = await openPatiently(kit, info);
+  const device = await openPatiently(kit, () => kit.usb.openDfu(info));
   try {
     const talk = <R>(core: DfuTalk<R>, onProgress?: (done: number) => void) =>
       converse(core, performer(kit, device, onProgress));
@@ -70,19 +67,6 @@ export async function openDfuseBootloader(
   } catch (error) {
     await device.close();
     throw error;
-  }
-}
-
-async function openPatiently(kit: Pick<Kit, 'usb' | 'clock'>, info: UsbDeviceInfo): Promise<UsbDfuDevice> {
-  const deadline = kit.clock.now() + OPEN_FOR_MS;
-  for (;;) {
-    try {
-      return await kit.usb.openDfu(info);
-    } catch (error) {
-      const final = error instanceof OctopusError && error.code === 'device-gone';
-      if (final || kit.clock.now() >= deadline) throw error;
-      await kit.clock.sleep(OPEN_AGAIN_MS);
-    }
   }
 }
 

@@ -7,14 +7,8 @@ import {
   type DfuRequest,
   type DfuTalk,
 } from '../../src/protocol/dfu.ts';
-import {
-  eraseSector,
-  readRun,
-  setAddress,
-  settle,
-  writeRun,
-  type DfuseLink,
-} from '../../src/protocol/dfuse.ts';
+import { settle, type DfuseLink } from '../../src/protocol/dfuse-exchange.ts';
+import { eraseSector, readRun, setAddress, writeRun } from '../../src/protocol/dfuse.ts';
 import { statusBytes, talkWith } from './talk.ts';
 
 const link = (pacing: DfuseLink['pacing'] = 'held'): DfuseLink => ({ transferSizeBytes: 2048, pacing });

@@ -37,7 +37,12 @@ export async function setUp(options: BenchOptions = {}): Promise<TestBench> {
       steps.push(step);
     },
   };
-  return { bench, kit: { ...portsOf(bench), recorder }, place: { board: boardByName(name), pins: PINS }, steps };
+  return {
+    bench,
+    kit: { ...portsOf(bench), recorder },
+    place: { board: boardByName(name), pins: PINS },
+    steps,
+  };
 }
 
 function portsOf({ clock, gpio, printer, serial, store, usb }: VirtualBench): Omit<FlashKit, 'recorder'> {
@@ -45,11 +50,23 @@ function portsOf({ clock, gpio, printer, serial, store, usb }: VirtualBench): Om
 }
 
 /** A Klipper for this board, behind its bootloader unless told otherwise. */
-export function klipperFor({ place }: Pick<TestBench, 'place'>, options: Partial<ForgeKlipper> = {}): Uint8Array {
-  return forgeKlipper({ mcu: place.board.mcu.name, linkAddress: place.board.applicationAddress, version: 'v0.13.0-1-gabcdef0', ...options });
+export function klipperFor(
+  { place }: Pick<TestBench, 'place'>,
+  options: Partial<ForgeKlipper> = {},
+): Uint8Array {
+  return forgeKlipper({
+    mcu: place.board.mcu.name,
+    linkAddress: place.board.applicationAddress,
+    version: 'v0.13.0-1-gabcdef0',
+    ...options,
+  });
 }
 
-export function orderFor({ place }: Pick<TestBench, 'place'>, bytes: Uint8Array, options: Partial<FlashOrder> = {}): FlashOrder {
+export function orderFor(
+  { place }: Pick<TestBench, 'place'>,
+  bytes: Uint8Array,
+  options: Partial<FlashOrder> = {},
+): FlashOrder {
   return {
     place,
     file: { name: 'klipper.bin', bytes },
@@ -62,14 +79,21 @@ export function orderFor({ place }: Pick<TestBench, 'place'>, bytes: Uint8Array,
   };
 }
 
-export async function flashBytes(rig: TestBench, bytes: Uint8Array, options: Partial<FlashOrder> = {}, signal?: AbortSignal): Promise<FlashResult & { events: FlashEvent[] }> {
+export async function flashBytes(
+  rig: TestBench,
+  bytes: Uint8Array,
+  options: Partial<FlashOrder> = {},
+  signal?: AbortSignal,
+): Promise<FlashResult & { events: FlashEvent[] }> {
   const events: FlashEvent[] = [];
   const result = await flash(rig.kit, orderFor(rig, bytes, options), (event) => events.push(event), signal);
   return { ...result, events };
 }
 
 /** The OctopusError that `work` ends with; an ending without one is a failed test. */
-export async function failureOf(work: Promise<unknown>): Promise<{ code: string; advice: string; message: string; onBoard?: string; place?: string }> {
+export async function failureOf(
+  work: Promise<unknown>,
+): Promise<{ code: string; advice: string; message: string; onBoard?: string; place?: string }> {
   try {
     await work;
   } catch (error) {
@@ -82,7 +106,9 @@ export async function failureOf(work: Promise<unknown>): Promise<{ code: string;
 export function expectSafe({ bench }: Pick<TestBench, 'bench'>): void {
   const problems = [
     ...bench.electricalFaults.map((fault) => fault.message),
-    ...Object.entries(bench.lines.pins()).flatMap(([pin, drive]) => (drive === 'floating' ? [] : [`${pin} is left ${drive}`])),
+    ...Object.entries(bench.lines.pins()).flatMap(([pin, drive]) =>
+      drive === 'floating' ? [] : [`${pin} is left ${drive}`],
+    ),
     ...(bench.printer.serviceRunning ? [] : ['Klipper was left stopped']),
   ];
   if (problems.length > 0) throw new Error(problems.join('; '));

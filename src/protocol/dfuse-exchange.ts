@@ -1,0 +1,187 @@
+// One DfuSe exchange: a DNLOAD and the two GETSTATUS that carry it out; settling; and what the chip's refusals mean.
+// The rhythm: DNLOAD is taken at once; the first GETSTATUS *starts* the work and must say dfuDNBUSY; the second says
+// dfuDNLOAD-IDLE and is held by the chip until the work is done (real-silicon.md 2).
+import { OctopusError, hex } from '../errors.ts';
+import {
+  DFU_REQUEST,
+  DFU_STATE,
+  PROMPT_TIMEOUT_MS,
+  STATUS_ERR_VENDOR,
+  dfuSetup,
+  parseStatus,
+  stateName,
+  statusName,
+  type DfuStatus,
+  type DfuTalk,
+} from './dfu.ts';
+
+/**
+ * A chip holds a request while its flash works: a 128 KiB erase may take 4 s (DS8626 table 40, x8). F4 and F7 hold the
+ * second GETSTATUS; an H743 holds the DNLOAD or the first GETSTATUS, nobody knows which (real-silicon.md 2).
+ */
+const HELD_TIMEOUT_MS = 10_000;
+/** Past this a chip that still says dfuDNBUSY is stuck; twice the worst erase of any sector. */
+const STUCK_AFTER_MS = 10_000;
+/** dfuERROR, a foreign transfer and a busy spell at most; a healthy chip settles in two rounds. */
+const SETTLE_ROUNDS = 8;
+
+/**
+ * What is known of the other side.
+ * `held`: this chip holds the second GETSTATUS until it is done, so we wait in it. `polled`: wait bwPollTimeout first.
+ */
+export interface DfuseLink {
+  readonly transferSizeBytes: number;
+  pacing: 'held' | 'polled';
+}
+
+/** Brings the device to dfuIDLE from wherever an earlier session, or its cold start, has left it. */
+export function* settle(): DfuTalk<void> {
+  let last: DfuStatus | undefined;
+  for (let round = 0; round < SETTLE_ROUNDS; round++) {
+    last = yield* getStatus();
+    if (last === undefined) continue;
+    switch (last.state) {
+      case DFU_STATE.dfuIDLE:
+        return;
+      case DFU_STATE.dfuERROR:
+        // An F4 starts here (errFIRMWARE): cleared, not reported.
+        yield* clearStatus();
+        break;
+      case DFU_STATE.dfuDNBUSY:
+      case DFU_STATE.dfuDNLOADSYNC:
+        yield { kind: 'wait', ms: Math.max(last.pollTimeoutMs, 1) };
+        break;
+      default:
+        yield* abort();
+    }
+  }
+  throw protocolError('the device does not come to dfuIDLE', last);
+}
+
+/** One DNLOAD and the two GETSTATUS that carry it out. */
+export function* download(
+  link: DfuseLink,
+  block: number,
+  data: Uint8Array,
+  what: string,
+  address: number,
+): DfuTalk<void> {
+  const taken = yield {
+    kind: 'out',
+    setup: dfuSetup(DFU_REQUEST.dnload, block),
+    data,
+    timeoutMs: HELD_TIMEOUT_MS,
+  };
+  if (taken !== 'ok')
+    throw statusError(`${what}: the device did not take the request`, yield* getStatus(), address);
+  const first = yield* getStatus();
+  if (first === undefined || first.state === DFU_STATE.dfuERROR) throw statusError(what, first, address);
+  if (first.state !== DFU_STATE.dfuDNBUSY) throw protocolError(`${what}: dfuDNBUSY expected`, first);
+  yield* finish(link, first, what, address);
+}
+
+/** Waits until the work begun by the first GETSTATUS is done. */
+function* finish(link: DfuseLink, first: DfuStatus, what: string, address: number): DfuTalk<void> {
+  let busy = first;
+  let waitedMs = 0;
+  let waitFirst = link.pacing === 'polled';
+  while (waitedMs <= STUCK_AFTER_MS) {
+    if (waitFirst) {
+      const ms = Math.max(busy.pollTimeoutMs, 1);
+      yield { kind: 'wait', ms };
+      waitedMs += ms;
+    }
+    const next = yield* getStatus();
+    if (next === undefined) {
+      // The held answer was lost: from here on by the book, bwPollTimeout before each GETSTATUS.
+      link.pacing = 'polled';
+      waitedMs += STUCK_AFTER_MS / 4;
+    } else if (next.state === DFU_STATE.dfuDNLOADIDLE) {
+      return;
+    } else if (next.state === DFU_STATE.dfuDNBUSY) {
+      busy = next;
+    } else {
+      throw statusError(what, next, address);
+    }
+    waitFirst = true;
+  }
+  yield* unstick(what);
+}
+
+/**
+ * Some H7 ROMs say dfuDNBUSY for ever although the work is done. One CLRSTATUS shows errUNKNOWN, the second dfuIDLE
+ * (real-silicon.md 3, betaflight-configurator#1861). The read-back after all writes proves what was really done.
+ */
+function* unstick(what: string): DfuTalk<void> {
+  for (let round = 0; round < 3; round++) {
+    yield* clearStatus();
+    const status = yield* getStatus();
+    if (status?.state === DFU_STATE.dfuIDLE) return;
+  }
+  throw new OctopusError('usb-timeout', `${what}: the chip stays busy for ever`, {
+    advice: 'Reset the board and flash again.',
+  });
+}
+
+export function* getStatus(): DfuTalk<DfuStatus | undefined> {
+  const answer = yield {
+    kind: 'in',
+    setup: dfuSetup(DFU_REQUEST.getStatus, 0),
+    length: 6,
+    timeoutMs: HELD_TIMEOUT_MS,
+  };
+  return answer instanceof Uint8Array ? parseStatus(answer) : undefined;
+}
+
+/** Chips differ in whether they take CLRSTATUS outside dfuERROR (real-silicon.md 3): its STALL says nothing. */
+function* clearStatus(): DfuTalk<void> {
+  yield {
+    kind: 'out',
+    setup: dfuSetup(DFU_REQUEST.clrStatus, 0),
+    data: new Uint8Array(0),
+    timeoutMs: PROMPT_TIMEOUT_MS,
+  };
+}
+
+export function* abort(): DfuTalk<void> {
+  yield {
+    kind: 'out',
+    setup: dfuSetup(DFU_REQUEST.abort, 0),
+    data: new Uint8Array(0),
+    timeoutMs: PROMPT_TIMEOUT_MS,
+  };
+}
+
+export function statusError(what: string, status: DfuStatus | undefined, address: number): OctopusError {
+  const place = hex(address);
+  if (status === undefined) {
+    return new OctopusError('usb-timeout', `${what}: the device gives no status`, {
+      place,
+      advice: 'Check the USB cable and hub, then flash again.',
+    });
+  }
+  if (status.status === STATUS_ERR_VENDOR) {
+    return new OctopusError('read-protected', `${what}: the chip is read-protected (errVENDOR)`, {
+      place,
+      advice:
+        'Removing the read protection erases the whole chip, bootloader included; it is never done unasked.',
+    });
+  }
+  return new OctopusError(
+    'dfu-status',
+    `${what}: ${statusName(status.status)} in ${stateName(status.state)}`,
+    {
+      place,
+      advice:
+        'The ROM refused this: the sector may be write-protected, or the address lies outside this chip.',
+    },
+  );
+}
+
+function protocolError(what: string, status: DfuStatus | undefined): OctopusError {
+  const seen =
+    status === undefined ? 'no status' : `${stateName(status.state)}, ${statusName(status.status)}`;
+  return new OctopusError('dfu-protocol', `${what}, got ${seen}`, {
+    advice: 'Reset the board and try again; if it stays, report it with the output of --verbose.',
+  });
+}
