@@ -78,6 +78,7 @@ export function createRomDfu(options: RomDfuOptions): UsbFunction {
   async function transfer(setup: SetupPacket, data: Uint8Array): Promise<Answer> {
     try {
       await wire(TRANSFER_MS, data.length);
+      if (stopping.signal.aborted) return 'stall';
       const answer = await dispatch(setup, data);
       if (answer === 'stall' || stopping.signal.aborted) return 'stall';
       const sent = answer.slice(0, setup.wLength);
