@@ -22,9 +22,8 @@ export interface BenchTimes {
    * the first dfu-util run after a reconnect often sees no device and the second works.
    */
   readonly udevMs: number;
-  /** A control transfer without data, and its data per byte: 2048 bytes in 3 ms (fwupd#2057). */
+  /** The host's share of a control transfer: scheduling until the next frame. What hosts saw per byte is the chip's. */
   readonly transferMs: number;
-  readonly transferMsPerByte: number;
   /** systemd stopping klipper.service until it is seen stopped; starting it. */
   readonly serviceStopMs: number;
   readonly serviceStartMs: number;
@@ -43,7 +42,6 @@ export const TIMES: Readonly<Record<TimesName, BenchTimes>> = {
     ttyMs: 5,
     udevMs: 20,
     transferMs: 0.3,
-    transferMsPerByte: 0.0013,
     serviceStopMs: 400,
     serviceStartMs: 300,
     klippyReadyMs: 2500,
@@ -58,7 +56,6 @@ export const TIMES: Readonly<Record<TimesName, BenchTimes>> = {
     ttyMs: 7,
     udevMs: 300,
     transferMs: 1,
-    transferMsPerByte: 0.0026,
     serviceStopMs: 5000,
     serviceStartMs: 1500,
     klippyReadyMs: 8000,
@@ -73,7 +70,6 @@ export const TIMES: Readonly<Record<TimesName, BenchTimes>> = {
     ttyMs: 0,
     udevMs: 0,
     transferMs: 0,
-    transferMsPerByte: 0,
     serviceStopMs: 0,
     serviceStartMs: 0,
     klippyReadyMs: 0,

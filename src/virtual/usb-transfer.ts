@@ -130,12 +130,9 @@ export class OpenedDfu implements UsbDfuDevice {
       const work = async (): Promise<void> => {
         // Given up before its turn, or no longer on the wire: the chip never sees it.
         if (over || attachment.state !== 'present') return;
-        const outMs = times.transferMs + bytes.length * times.transferMsPerByte;
-        if (outMs > 0) await clock.sleep(outMs);
+        if (times.transferMs > 0) await clock.sleep(times.transferMs);
         if (attachment.state !== 'present') return;
         const answer = await attachment.fn.control(packet, bytes);
-        const inMs = typeof answer === 'string' ? 0 : answer.length * times.transferMsPerByte;
-        if (inMs > 0) await clock.sleep(inMs);
         if (attachment.state === 'present' && !loseAnswer) end(() => resolve(answer));
       };
       // A transfer that timed out leaves the chip at work; the next SETUP waits until it is done.
