@@ -91,11 +91,16 @@ export function checkParameters<P extends Parameters>(
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(parameters, name)) throw unknownParameter(method, name, names);
   }
-  const values = Object.entries(parameters).map(([name, parameter]) => [
-    name,
-    valueOf(method, name, parameter, given[name]),
-  ]);
-  return Object.fromEntries(values) as ValuesOf<P>;
+  const values: Record<string, unknown> = {};
+  for (const [name, parameter] of Object.entries(parameters))
+    values[name] = valueOf(method, name, parameter, given[name]);
+  if (!isWhole(values, parameters)) throw new TypeError(`${method}: a parameter was not checked`);
+  return values;
+}
+
+/** Every value came out of its own parameter's `parse`, so its type is that parameter's. */
+function isWhole<P extends Parameters>(values: object, parameters: P): values is ValuesOf<P> {
+  return Object.keys(parameters).every((name) => Object.hasOwn(values, name));
 }
 
 function valueOf(method: string, name: string, parameter: Parameter<unknown>, given: unknown): unknown {

@@ -11,8 +11,8 @@ import { contextOf, type Call, type Method } from './method.ts';
 export async function startCall<A extends object>(
   kit: JobKit,
   pins: LinePins,
-  method: Method<'job', A>,
-  call: Call<'job', A>,
+  method: Method<A>,
+  call: Call<A>,
   onEvent: (event: NumberedEvent) => void,
 ): Promise<RunningJob<A>> {
   const { board } = call;
@@ -21,6 +21,6 @@ export async function startCall<A extends object>(
     method: method.name,
     board,
     onEvent,
-    work: (whole, report, signal) => call.run(contextOf<'job'>(whole, pins), report, signal),
+    work: (whole, report, signal) => call.run(contextOf(whole, pins), report, signal),
   });
 }

@@ -1,5 +1,5 @@
 // Methods: the one table. Moonraker's agent serves it, the command line makes its verbs from it.
-// To add a method: a file beside this one with defineMethod, a line here, and a summary in src/cli/summaries.ts.
+// To add a method: a file beside this one with defineMethod, a line here, and one in src/cli/verbs.ts.
 import { backup } from './backup.ts';
 import { backups } from './backups.ts';
 import { dfuEnter } from './dfu-enter.ts';
@@ -12,8 +12,6 @@ import { status } from './status.ts';
 
 export const METHODS = { flash, inspect, status, backup, backups, restore, reset, dfuEnter, linesRelease };
 
-export type MethodKey = keyof typeof METHODS;
-/** What the method answers. */
-export type AnswerOf<K extends MethodKey> = Awaited<
-  ReturnType<ReturnType<(typeof METHODS)[K]['prepare']>['run']>
->;
+type AnyMethod = (typeof METHODS)[keyof typeof METHODS];
+/** What a method answers: `AnswerOf<typeof METHODS.flash>`. */
+export type AnswerOf<M extends AnyMethod> = Awaited<ReturnType<ReturnType<M['prepare']>['run']>>;

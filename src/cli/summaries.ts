@@ -1,0 +1,136 @@
+// Command line: each method's answer in words.
+import type { BackupAnswer, FlashAnswer, PassportAnswer } from '../methods/answers.ts';
+import type { AnswerOf, METHODS } from '../methods/table.ts';
+
+export function statusSummary(answer: AnswerOf<typeof METHODS.status>): readonly string[] {
+  const { lastFlash, unfinishedJob: dead, devices } = answer;
+  return [
+    `${answer.title}, ${answer.mcu}`,
+    ...rows([
+      ['on USB', devices.length === 0 ? 'nothing that looks like it' : undefined],
+      ...devices.map((device): Row => [
+        'on USB',
+        `${device.kind} at ${device.busPath} (${[device.product, device.serial].filter(Boolean).join(' ')})`,
+      ]),
+      ['Klipper', answer.klipper],
+      [
+        'last flash',
+        lastFlash === null
+          ? 'none by this program'
+          : `${lastFlash.kind} ${lastFlash.version ?? ''} on ${lastFlash.date}`,
+      ],
+      ['backups', String(answer.backups)],
+      [
+        'unfinished',
+        dead &&
+          `${dead.method} of ${dead.startedAt} died after ${dead.steps} steps: flash again or restore a backup`,
+      ],
+    ]),
+  ];
+}
+
+export function backupSummary(answer: AnswerOf<typeof METHODS.backup>): readonly string[] {
+  const { backup, record, timings } = answer;
+  return [
+    `${backup.alreadyKept ? 'Already kept' : 'Kept'}: backup ${backup.id} of ${record.board} in ${seconds(timings.total)}.`,
+    ...rows([
+      ['holds', `${record.sizeBytes} bytes from ${record.address}`],
+      ['bootloader', record.bootloader ?? 'none known'],
+      ['firmware', record.application ?? 'none'],
+    ]),
+  ];
+}
+
+export function backupsSummary({ backups }: AnswerOf<typeof METHODS.backups>): readonly string[] {
+  return backups.length === 0 ? ['No backups.'] : backups.map(backupLine);
+}
+
+export function resetSummary({ seen, busPath }: AnswerOf<typeof METHODS.reset>): readonly string[] {
+  if (seen === null) return ['Reset; nothing came back on USB.'];
+  return [`Reset; ${seen} came back at USB ${busPath}.`];
+}
+
+export function dfuSummary({ busPath, leftBecause }: AnswerOf<typeof METHODS.dfuEnter>): readonly string[] {
+  const why = leftBecause === 'time' ? 'the time was over' : 'asked to leave';
+  return [`Was in DFU mode at USB ${busPath}; ${why}, booted again.`];
+}
+
+export function linesSummary({ board }: AnswerOf<typeof METHODS.linesRelease>): readonly string[] {
+  return [`BOOT0 and reset of ${board} float.`];
+}
+
+type Row = readonly [label: string, text: string | undefined | null];
+
+/** Lines without a text are left out. */
+export function rows(list: readonly Row[]): string[] {
+  return list.flatMap(([label, text]) =>
+    text === undefined || text === null ? [] : [`  ${label.padEnd(11)} ${text}`],
+  );
+}
+
+export function flashSummary(answer: FlashAnswer): readonly string[] {
+  const { board, image } = answer;
+  const what = `${image.kind} ${answer.version ?? ''}`.trim();
+  if (answer.state === 'planned') {
+    return [
+      `Nothing was touched. A real run would write ${what} to ${board} at ${answer.linkAddress ?? '?'}.`,
+    ];
+  }
+  const { backup, timings } = answer;
+  return [
+    `Done: ${board} has ${what}.`,
+    ...rows([
+      ['was there', [answer.previousVersion ?? 'nothing known', behind(answer.bootloader)].join('')],
+      [
+        'backup',
+        backup && `${backup.id} (${backup.what}${backup.alreadyKept ? ', kept already' : ', newly kept'})`,
+      ],
+      [
+        'written',
+        answer.sectorsErased === 0
+          ? 'nothing: the board held exactly this'
+          : `${answer.bytesWritten} bytes, ${answer.sectorsErased} sectors erased`,
+      ],
+      ['verified', answer.verified ? 'yes, every byte read back' : 'no'],
+      ['booted', answer.boot],
+      ['version', answer.version],
+      ['printer', [answer.printer, answer.printerReason].filter(Boolean).join(': ') || undefined],
+      ['time', `${seconds(timings.total)} (${phases(timings)})`],
+    ]),
+  ];
+}
+
+export function passportSummary(answer: PassportAnswer): readonly string[] {
+  return [
+    `${answer.name}: ${answer.kind} ${answer.version ?? ''}`.trim(),
+    ...rows([
+      ['for', answer.mcu],
+      ['linked at', answer.linkAddress],
+      ['talks by', answer.transport],
+      ['CAN', answer.canFrequency === null ? undefined : `${answer.canFrequency} bit/s`],
+      ['launches', answer.launchAddress],
+      ['size', `${answer.sizeBytes} bytes (${answer.format})`],
+      ['sha256', answer.sha256],
+    ]),
+  ];
+}
+
+function backupLine(backup: BackupAnswer): string {
+  const holds = [backup.bootloader, backup.application].filter((part) => part !== null).join(', ');
+  return `${backup.id}  ${backup.date}  ${backup.board}  ${backup.what} ${backup.address} ${backup.sizeBytes} bytes  ${holds}`;
+}
+
+function behind(bootloader: string | null): string {
+  return bootloader === null ? '' : ` behind ${bootloader}`;
+}
+
+function phases(timings: FlashAnswer['timings']): string {
+  return Object.entries(timings)
+    .filter(([phase, ms]) => phase !== 'total' && ms >= 50)
+    .map(([phase, ms]) => `${phase} ${seconds(ms)}`)
+    .join(', ');
+}
+
+function seconds(ms: number | undefined): string {
+  return `${((ms ?? 0) / 1000).toFixed(1)} s`;
+}

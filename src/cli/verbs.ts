@@ -1,0 +1,49 @@
+// Command line: its verbs: each method of the table with its answer in words.
+import type { Method } from '../methods/method.ts';
+import { METHODS } from '../methods/table.ts';
+import {
+  backupSummary,
+  backupsSummary,
+  dfuSummary,
+  flashSummary,
+  linesSummary,
+  passportSummary,
+  resetSummary,
+  statusSummary,
+} from './summaries.ts';
+
+export interface Told {
+  readonly answer: object;
+  readonly summary: readonly string[];
+}
+
+export interface Verb {
+  /** `octopus.dfu_enter` is `dfu-enter`. */
+  readonly name: string;
+  readonly method: Method;
+  /** Lets `run` carry the method out, and puts its answer into words. */
+  readonly tell: (run: <A extends object>(method: Method<A>) => Promise<A>) => Promise<Told>;
+}
+
+export const VERBS: readonly Verb[] = [
+  verb(METHODS.flash, flashSummary),
+  verb(METHODS.inspect, passportSummary),
+  verb(METHODS.status, statusSummary),
+  verb(METHODS.backup, backupSummary),
+  verb(METHODS.backups, backupsSummary),
+  verb(METHODS.restore, flashSummary),
+  verb(METHODS.reset, resetSummary),
+  verb(METHODS.dfuEnter, dfuSummary),
+  verb(METHODS.linesRelease, linesSummary),
+];
+
+function verb<A extends object>(method: Method<A>, summarize: (answer: A) => readonly string[]): Verb {
+  return {
+    name: method.name.replace(/^octopus\./, '').replaceAll('_', '-'),
+    method,
+    tell: async (run) => {
+      const answer = await run(method);
+      return { answer, summary: summarize(answer) };
+    },
+  };
+}
