@@ -3,6 +3,7 @@ import { FlashMemory } from '../../../src/virtual/silicon/flash-memory.ts';
 import type { FlashOptions } from '../../../src/virtual/silicon/flash-memory.ts';
 import { loadMcu } from '../../../src/virtual/silicon/mcu-data.ts';
 import { createRomDfu } from '../../../src/virtual/silicon/rom-dfu.ts';
+import type { RomDfuOptions } from '../../../src/virtual/silicon/rom-dfu.ts';
 import { defaultRomSettings } from '../../../src/virtual/silicon/rom-settings.ts';
 import type { RomSettings } from '../../../src/virtual/silicon/rom-settings.ts';
 import type { McuName } from '../../../src/virtual/silicon/silicon.ts';
@@ -78,6 +79,7 @@ export const UID = unhex('0B0027000A50534E4E313020');
 export interface RigOptions extends FlashOptions {
   readonly settings?: Partial<RomSettings>;
   readonly uid?: Uint8Array;
+  readonly rom?: Pick<RomDfuOptions, 'heldMs' | 'wireTime'>;
 }
 
 export function rig(name: McuName, options: RigOptions = {}) {
@@ -91,6 +93,7 @@ export function rig(name: McuName, options: RigOptions = {}) {
     clock,
     uid: options.uid ?? UID,
     settings: { ...defaultRomSettings(name), ...options.settings },
+    ...options.rom,
     onLeave: (address) => events.push(`leave 0x${address.toString(16)}`),
     onReset: () => events.push('reset'),
   });
