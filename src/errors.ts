@@ -43,6 +43,7 @@ const OUTCOME_OF = {
   'usb-timeout': 'failed',
   'dfu-protocol': 'failed',
   'dfu-status': 'failed',
+  'flash-unreadable': 'failed',
   'read-protected': 'failed',
   'bad-descriptor': 'failed',
   'verify-failed': 'failed',

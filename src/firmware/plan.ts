@@ -54,6 +54,7 @@ export function sectorsOf(
  * erased first and its first bytes are programmed last: a torn write then never looks like a whole application.
  * @param headBytes size of the run programmed last (one transfer)
  * @param wordBytes smallest unit the flash programs; the end is padded to it with 0xFF
+ * @param mustErase sectors whose content is not known, so that `current` says nothing
  */
 export function planWrite(
   image: PlannedImage,
@@ -61,8 +62,10 @@ export function planWrite(
   current: Uint8Array,
   headBytes: number,
   wordBytes: number,
+  mustErase: (sector: PlanSector) => boolean = () => false,
 ): WritePlan {
   const differing = touched.filter((sector) => {
+    if (mustErase(sector)) return true;
     const from = sector.address - image.address;
     const to = Math.min(from + sector.sizeBytes, image.bytes.length);
     return !equalBytes(image.bytes.subarray(from, to), current.subarray(from, to));

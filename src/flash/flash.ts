@@ -57,12 +57,13 @@ export async function carryOut(
   watch: Stopwatch,
   signal?: AbortSignal,
 ): Promise<FlashResult> {
+  watch.onBoard = 'The board was not changed: its old firmware is whole.';
   const { written, boot } = await visitBootloader(
     kit,
     order.place,
     watch,
     signal,
-    (chip) => replaceImage(kit, plan, order, chip, watch, signal),
+    (chip, torn) => replaceImage(kit, plan, order, chip, torn, watch, signal),
     async (done, seat) => {
       watch.begin('confirm');
       return {

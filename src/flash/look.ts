@@ -9,6 +9,7 @@ import type { Kit } from './kit.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { BackupOutcome } from './report.ts';
 import type { Stopwatch } from './stopwatch.ts';
+import type { TornSectors } from './torn-sectors.ts';
 
 /** The largest bootloader known is 32,464 bytes (BTT's for the F446): enough to tell what lies at the flash's start. */
 const BOOTLOADER_LOOK_BYTES = 32 * 1024;
@@ -33,13 +34,14 @@ export async function lookAt(
   kit: Pick<Kit, 'store'>,
   chip: Bootloader,
   plan: FlashPlan,
+  torn: TornSectors,
   watch: Stopwatch,
 ): Promise<Look> {
   const { board, image, sectors } = plan;
   const { flashBase } = board.mcu;
   const sizeBytes = sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
   if (!(await hasWhole(kit, board.name, chip.identity.uid))) {
-    const bytes = await readWhole(chip, board, watch);
+    const bytes = await readWhole(chip, board, torn, watch);
     const from = image.address - flashBase;
     const current = bytes.subarray(from, from + sizeBytes);
     return {
@@ -53,7 +55,9 @@ export async function lookAt(
   const total = sizeBytes + baseBytes + applicationBytes;
   let before = 0;
   const read = async (address: number, length: number): Promise<Uint8Array> => {
-    const bytes = await chip.read(address, length, (done) => watch.progress('backup', before + done, total));
+    const bytes = await torn.read(chip, address, length, (done) =>
+      watch.progress('backup', before + done, total),
+    );
     before += length;
     return bytes;
   };
@@ -93,15 +97,16 @@ export async function keepWhole(
   kit: Pick<Kit, 'store' | 'clock'>,
   chip: Bootloader,
   board: Board,
+  torn: TornSectors,
   watch: Stopwatch,
 ): Promise<BackupOutcome> {
-  const bytes = await readWhole(chip, board, watch);
+  const bytes = await readWhole(chip, board, torn, watch);
   return keepBackup(kit, factsOf(board, chip, 'whole', board.mcu.flashBase, residents(board, bytes)), bytes);
 }
 
-function readWhole(chip: Bootloader, board: Board, watch: Stopwatch): Promise<Uint8Array> {
+function readWhole(chip: Bootloader, board: Board, torn: TornSectors, watch: Stopwatch): Promise<Uint8Array> {
   const total = chip.identity.flashSizeBytes;
-  return chip.read(board.mcu.flashBase, total, (done) => watch.progress('backup', done, total));
+  return torn.read(chip, board.mcu.flashBase, total, (done) => watch.progress('backup', done, total));
 }
 
 /** What a dump of the whole flash holds at its start and where bootloaders launch the application. */

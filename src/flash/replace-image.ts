@@ -9,6 +9,7 @@ import { keepLook, lookAt, type Look } from './look.ts';
 import { judgePlan, type FlashOptions, type FlashPlan } from './preflight.ts';
 import type { BackupOutcome } from './report.ts';
 import type { Stopwatch } from './stopwatch.ts';
+import type { TornSectors } from './torn-sectors.ts';
 import { verifyFailed } from './verify.ts';
 
 /** What was done while the bootloader answered. */
@@ -32,15 +33,15 @@ export async function replaceImage(
   plan: FlashPlan,
   options: ReplaceOptions,
   chip: Bootloader,
+  torn: TornSectors,
   watch: Stopwatch,
   signal?: AbortSignal,
 ): Promise<Written> {
   const { board, image } = plan;
-  watch.onBoard = 'The board was not changed: its old firmware is whole.';
   watch.begin('backup');
-  const look = await lookAt(kit, chip, plan, watch);
+  const look = await lookAt(kit, chip, plan, torn, watch);
   judgePlan(plan, options, look.atBase);
-  const todo = planAgainst(plan, chip, look.current);
+  const todo = planAgainst(plan, chip, torn, look.current);
   const isFirstContact = look.worthKeeping.what === 'whole';
   const backup = todo.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
 
@@ -50,7 +51,7 @@ export async function replaceImage(
   if (todo.erase.length > 0) {
     watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${backup?.id}. Flash again, or octopus restore.`;
   }
-  const bytesWritten = await writeAndVerify(plan, todo, options, chip, watch);
+  const bytesWritten = await writeAndVerify(plan, todo, options, chip, torn, watch);
   watch.onBoard = `${hex(image.address)} holds the new firmware, written and read back; it was not seen to run yet.`;
   const before = recognizeAt(look.current, image.address);
   return {
@@ -69,6 +70,7 @@ async function writeAndVerify(
   first: WritePlan,
   options: ReplaceOptions,
   chip: Bootloader,
+  torn: TornSectors,
   watch: Stopwatch,
 ): Promise<number> {
   const { board, image } = plan;
@@ -84,11 +86,12 @@ async function writeAndVerify(
       });
       bytesWritten += todo.write.reduce((sum, run) => sum + run.bytes.length, 0);
     }
+    torn.mended(todo.erase);
     if (!options.verify) return bytesWritten;
-    const seen = await chip.read(image.address, image.bytes.length, (done) =>
+    const seen = await torn.read(chip, image.address, image.bytes.length, (done) =>
       watch.progress('verify', done, image.bytes.length),
     );
-    todo = planAgainst(plan, chip, seen);
+    todo = planAgainst(plan, chip, torn, seen);
     if (todo.erase.length === 0) return bytesWritten;
     if (round > 1) throw verifyFailed(image, seen);
     watch.note(
@@ -98,6 +101,14 @@ async function writeAndVerify(
   return bytesWritten;
 }
 
-function planAgainst({ board, image, sectors }: FlashPlan, chip: Bootloader, current: Uint8Array): WritePlan {
-  return planWrite(image, sectors, current, chip.identity.transferSizeBytes, board.mcu.programWordBytes);
+function planAgainst(
+  { board, image, sectors }: FlashPlan,
+  chip: Bootloader,
+  torn: TornSectors,
+  current: Uint8Array,
+): WritePlan {
+  const { transferSizeBytes } = chip.identity;
+  return planWrite(image, sectors, current, transferSizeBytes, board.mcu.programWordBytes, (sector) =>
+    torn.has(sector),
+  );
 }

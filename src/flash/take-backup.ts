@@ -31,9 +31,9 @@ export async function takeBackup(
       order.place,
       watch,
       signal,
-      async (chip) => {
+      async (chip, torn) => {
         watch.begin('backup');
-        return keepWhole(kit, chip, board, watch);
+        return keepWhole(kit, chip, board, torn, watch);
       },
       async (kept) => kept,
     );

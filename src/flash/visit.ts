@@ -1,7 +1,7 @@
 // A visit to a board's bootloader: Klipper stopped, lines opened, ROM entered, something done there, board booted,
 // Klipper started again. Whatever happens, the lines float, the board is out of DFU mode and Klipper runs.
 import type { Board } from '../boards/types.ts';
-import { OctopusError, asOctopusError } from '../errors.ts';
+import { OctopusError, asOctopusError, hex } from '../errors.ts';
 import type { LinePins } from '../ports/gpio.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
@@ -12,6 +12,7 @@ import { judgeGate, type Confirmation } from './gate.ts';
 import type { Kit } from './kit.ts';
 import { withLines, type BoardLines } from './lines.ts';
 import type { Stopwatch } from './stopwatch.ts';
+import { TornSectors } from './torn-sectors.ts';
 import { usbKind } from './watch-usb.ts';
 
 /** A board where it is: what it is and how it is wired. */
@@ -39,7 +40,7 @@ export async function passGate(
 }
 
 /**
- * @param inside what to do while the bootloader answers
+ * @param inside what to do while the bootloader answers; done again after a chip hung on a torn sector and was reset
  * @param after what to look at once the board was let go; Klipper is still stopped, so the port is free
  */
 export async function visitBootloader<T, R>(
@@ -47,40 +48,59 @@ export async function visitBootloader<T, R>(
   { board, pins }: BoardPlace,
   watch: Stopwatch,
   signal: AbortSignal | undefined,
-  inside: (chip: Bootloader) => Promise<T>,
+  inside: (chip: Bootloader, torn: TornSectors) => Promise<T>,
   after: (done: T, seat: Seat) => Promise<R>,
 ): Promise<R> {
   return withKlipperStopped(kit, watch, () =>
     withLines(kit, pins, async (lines) => {
       const memory = await recall(kit, board.name);
       warnOfHeaters(board, watch);
-      let busPath: string | undefined;
-      let done: T;
-      try {
+      const torn = new TornSectors(board.mcu.sectors);
+      const enterAndDo = async (): Promise<{ done: T; busPath: string }> => {
         watch.begin('enter');
         const entered = await enterRomByWire(kit, lines, memory, signal);
-        busPath = entered.device.busPath;
         refuseOtherChip(board, entered.before);
         const chip = await openDfuseBootloader(kit, entered.device, board.mcu);
         try {
-          await remember(kit, board.name, {
-            busPath,
-            chipUid: chip.identity.uid,
-            romAppearsMs: Math.max(entered.appearedAfterMs, memory.romAppearsMs ?? 0),
-          });
-          done = await inside(chip);
+          const { busPath } = entered.device;
+          const romAppearsMs = Math.max(entered.appearedAfterMs, memory.romAppearsMs ?? 0);
+          await remember(kit, board.name, { busPath, chipUid: chip.identity.uid, romAppearsMs });
+          return { done: await inside(chip, torn), busPath };
         } finally {
           await chip.close();
         }
+      };
+      let visited: { done: T; busPath: string };
+      try {
+        visited = await againWhileLearning(enterAndDo, torn, watch);
       } catch (error) {
         // The old application is booted again, or at least the board leaves DFU mode with its heaters.
         await letGo(kit, lines, watch).catch(() => {});
         throw error;
       }
       const releasedAtMs = await letGo(kit, lines, watch);
-      return after(done, { busPath, releasedAtMs, memory });
+      return after(visited.done, { busPath: visited.busPath, releasedAtMs, memory });
     }),
   );
+}
+
+/** A chip that hung on a torn sector is reset into its ROM again, as long as each hang teaches a new sector. */
+async function againWhileLearning<T>(
+  work: () => Promise<T>,
+  torn: TornSectors,
+  watch: Stopwatch,
+): Promise<T> {
+  for (;;) {
+    const known = torn.addresses.length;
+    try {
+      return await work();
+    } catch (error) {
+      if (torn.addresses.length === known) throw error;
+      watch.note(
+        `The sector at ${torn.addresses.map(hex).join(', ')} cannot be read (a write was cut off there): read around.`,
+      );
+    }
+  }
 }
 
 /** Boots by reset with BOOT0 floating: the start a printer makes when it is switched on. */

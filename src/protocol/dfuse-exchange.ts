@@ -178,6 +178,17 @@ export function statusError(what: string, status: DfuStatus | undefined, address
   );
 }
 
+/**
+ * The chip went silent in a read: an H7 whose flash word was torn by a power cut faults on its ECC and needs a reset.
+ * The sector can still be erased.
+ */
+export function unreadable(address: number): OctopusError {
+  return new OctopusError('flash-unreadable', `the chip stopped answering while ${hex(address)} was read`, {
+    place: hex(address),
+    advice: 'Flash again. If it stops at the same address after a successful erase, the flash is worn.',
+  });
+}
+
 function protocolError(what: string, status: DfuStatus | undefined): OctopusError {
   const seen =
     status === undefined ? 'no status' : `${stateName(status.state)}, ${statusName(status.status)}`;

@@ -2,7 +2,7 @@
 // One DNLOAD with its two GETSTATUS is in dfuse-exchange.ts.
 import { hex } from '../errors.ts';
 import { DFU_REQUEST, PROMPT_TIMEOUT_MS, dfuSetup, type DfuTalk } from './dfu.ts';
-import { abort, download, getStatus, statusError, type DfuseLink } from './dfuse-exchange.ts';
+import { abort, download, getStatus, statusError, unreadable, type DfuseLink } from './dfuse-exchange.ts';
 
 /** AN3156 section 4: the first byte of a DNLOAD with wValue 0. */
 const COMMAND_SET_ADDRESS = 0x21;
@@ -92,6 +92,7 @@ function* upload(block: number, length: number, address: number): DfuTalk<Uint8A
     timeoutMs: PROMPT_TIMEOUT_MS,
   };
   if (answer instanceof Uint8Array && answer.length === length) return answer;
+  if (answer === 'timeout') throw unreadable(address);
   const what =
     answer instanceof Uint8Array
       ? `${answer.length} of ${length} bytes`

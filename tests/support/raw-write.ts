@@ -31,7 +31,7 @@ export function rawWrite(rig: TestBench, address: number, bytes: Uint8Array): Pr
     rig.place,
     watch,
     undefined,
-    (chip) => replaceImage(rig.kit, plan, options, chip, watch),
+    (chip, torn) => replaceImage(rig.kit, plan, options, chip, torn, watch),
     async (done) => done,
   );
 }
