@@ -3,8 +3,15 @@ import { describe, expect, test } from '@jest/globals';
 import { kindRomSettings, type RomSettings } from '../../src/virtual/silicon/rom-settings.ts';
 import { expectSafe, flashBytes, klipperFor, setUp, TWO_BOARDS } from '../support/bench.ts';
 
-const EVERY_READING: { readonly [K in keyof RomSettings]?: readonly RomSettings[K][] } = {
+const slow = { eraseMs: 1000, massEraseMs: 1000, setAddressMs: 104, writeMs: 104 };
+/** Complete by its type: a new setting without its readings does not compile. */
+const EVERY_READING: { readonly [K in keyof RomSettings]: readonly RomSettings[K][] } = {
   coldStart: ['error-firmware', 'idle'],
+  pollTimeouts: [
+    slow,
+    { ...slow, eraseMs: 100, massEraseMs: 100 },
+    { eraseMs: 1, massEraseMs: 1, setAddressMs: 1, writeMs: 1 },
+  ],
   heldRequest: ['dnload', 'first-getstatus', 'second-getstatus', 'none'],
   blockStride: ['own-length', 'transfer-size'],
   clrStatusOutsideError: ['stall', 'error-unknown', 'accepted'],
@@ -13,14 +20,20 @@ const EVERY_READING: { readonly [K in keyof RomSettings]?: readonly RomSettings[
   beyondFlash: ['refused', 'silent'],
   systemInfo: ['refused', 'readable'],
   otherAlts: ['refused', 'readable'],
+  setAddressWhenProtected: ['errVENDOR', 'accepted'],
   eraseBadAddress: ['errADDRESS', 'errTARGET'],
-  protectedSector: ['silent', 'reported'],
+  flashErrors: ['silent', 'reported'],
   uploadPastEnd: ['stall', 'short'],
-  lastWord: ['garbage', 'lost', 'padded'],
+  eccRead: ['hang', 'garbage'],
+  lastWord: ['stale-bytes', 'lost', 'padded'],
   eraseMovesPointer: [true, false],
+  unprotectOfOpenChip: ['mass-erase', 'nothing'],
+  massEraseEnd: ['ok', 'errUNKNOWN'],
   readBeforeWrite: ['off', 'healed-by-erase', 'lasting'],
+  lastingBusy: ['off', 'after-erase'],
   leave: ['manifest', 'stall-getstatus', 'at-dnload'],
   leaveWithoutAddress: ['error', 'flash-base'],
+  leaveDelayMs: [0, 300],
   stuckOnLeave: [true, false],
 };
 const single = Object.entries(EVERY_READING).flatMap(([key, values]) =>
@@ -40,7 +53,7 @@ async function flashTwice(board: string, rom: Partial<RomSettings>): Promise<voi
 
 describe.each(TWO_BOARDS)('%s', (board) => {
   // The H7's fault is not an F4's, and an F446 was seen to name its true size by several people.
-  const onlyH7 = new Set(['readBeforeWrite', 'claimsLargestFlash']);
+  const onlyH7 = new Set(['readBeforeWrite', 'claimsLargestFlash', 'lastingBusy']);
   test.each(single.filter(([key]) => !onlyH7.has(key) || board.includes('h723')))(
     '%s = %s',
     async (key, value) => {
@@ -51,8 +64,4 @@ describe.each(TWO_BOARDS)('%s', (board) => {
   test('all of them the kind way', async () => {
     await flashTwice(board, kindRomSettings(board.includes('h723') ? 'stm32h723xx' : 'stm32f446xx'));
   });
-});
-
-test('an H7 that stays busy for ever after an erase is freed, and its flash is right', async () => {
-  await flashTwice('octopus-pro-h723', { lastingBusy: 'after-erase' });
 });

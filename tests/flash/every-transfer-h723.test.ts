@@ -1,0 +1,3 @@
+import { testEveryTransfer } from '../support/every-transfer.ts';
+
+testEveryTransfer('octopus-pro-h723');
