@@ -18,7 +18,7 @@ export interface ExpectedBoot {
   /** `null`: nothing on USB is expected (a CAN node, or no application). */
   readonly usb: Exclude<UsbKind, 'romDfu'> | null;
   readonly mcu: string;
-  /** Checked by `identify` where the board has a serial port. */
+  /** Of what runs then. Checked by `identify` where the board has a serial port, by Klipper later elsewhere. */
   readonly version: string | null;
 }
 
@@ -160,9 +160,9 @@ export function expectedBoot(
   const runs = atBase.kind === 'klipper' ? atBase : application;
   const expect = (usb: ExpectedBoot['usb'], version: string | null) => ({ usb, mcu: mcu.name, version });
   if (runs.kind === 'klipper' && runs.transport === 'usb') return expect('klipper', runs.version);
-  if (runs.kind === 'klipper' && runs.transport === 'bridge') return expect('klipperBridge', null);
+  if (runs.kind === 'klipper' && runs.transport === 'bridge') return expect('klipperBridge', runs.version);
   // Katapult stays, and shows itself, where it finds no application.
   if (runs.kind === 'blank' && atBase.kind === 'katapult' && atBase.transport === 'usb')
     return expect('katapult', null);
-  return expect(null, null);
+  return expect(null, runs.version);
 }

@@ -58,7 +58,7 @@ export async function carryOut(
   signal?: AbortSignal,
 ): Promise<FlashResult> {
   watch.onBoard = 'The board was not changed: its old firmware is whole.';
-  const { written, boot } = await visitBootloader(
+  const { written, expected, boot } = await visitBootloader(
     kit,
     order.place,
     watch,
@@ -66,15 +66,17 @@ export async function carryOut(
     (chip, torn) => replaceImage(kit, plan, order, chip, torn, watch, signal),
     async (done, seat) => {
       watch.begin('confirm');
+      const toCome = expectedBoot(plan, done.look);
       return {
         written: done,
-        boot: await confirmBoot(kit, order.place.board.name, seat, expectedBoot(plan, done.look)),
+        expected: toCome,
+        boot: await confirmBoot(kit, order.place.board.name, seat, toCome),
       };
     },
   );
   watch.onBoard = `The new firmware (${plan.passport.version ?? plan.passport.kind}) is on the board and answers.`;
   watch.begin('printer');
-  const printer = await awaitPrinter(kit, plan.passport.version);
+  const printer = await awaitPrinter(kit, expected.version);
   const result = finished(plan, written, boot, printer, watch);
   await remember(kit, order.place.board.name, flashMemory(kit, plan, result));
   return result;
@@ -92,5 +94,9 @@ async function announce(
       : (lastFlash.version ?? lastFlash.kind);
   const seconds = Math.ceil((lastFlash?.tookMs ?? expectMs) / 1000);
   const what = `${passport.kind} ${passport.version ?? ''}`.trim();
-  return `${board.name}: ${from} -> ${what}, ${Math.ceil(image.bytes.length / 1024)} KiB at ${hex(image.address)}, ${sectors.length} sectors, about ${seconds} s`;
+  return `${board.name}: ${from} -> ${what}, ${Math.ceil(image.bytes.length / 1024)} KiB at ${hex(image.address)}, ${counted(sectors.length, 'sector')}, about ${seconds} s`;
+}
+
+function counted(count: number, thing: string): string {
+  return `${count} ${thing}${count === 1 ? '' : 's'}`;
 }

@@ -50,7 +50,9 @@ export async function lookAt(
       worthKeeping: { what: 'whole', address: flashBase, bytes },
     };
   }
-  const baseBytes = Math.min(BOOTLOADER_LOOK_BYTES, image.address - flashBase);
+  // An image that replaces only part of a bootloader does not show the whole of it.
+  const seenFromBase = image.address === flashBase ? sizeBytes : 0;
+  const baseBytes = seenFromBase >= BOOTLOADER_LOOK_BYTES ? 0 : BOOTLOADER_LOOK_BYTES;
   const applicationBytes = looksBehind(plan) ? APPLICATION_LOOK_BYTES : 0;
   const total = sizeBytes + baseBytes + applicationBytes;
   let before = 0;

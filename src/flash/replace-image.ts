@@ -53,7 +53,8 @@ export async function replaceImage(
   }
   const bytesWritten = await writeAndVerify(plan, todo, options, chip, torn, watch);
   watch.onBoard = `${hex(image.address)} holds the new firmware, written and read back; it was not seen to run yet.`;
-  const before = recognizeAt(look.current, image.address);
+  const before =
+    image.address === board.mcu.flashBase ? look.atBase : recognizeAt(look.current, image.address);
   return {
     look,
     before,
