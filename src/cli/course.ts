@@ -35,6 +35,7 @@ export class Course {
   #fraction = 0;
   #bytesPerSecond: number | undefined;
   #expectMs: number | undefined;
+  #countsBytes = false;
 
   /** @param phases those that this job goes through, in order */
   constructor(phases: readonly [Phase, ...Phase[]], now: () => number) {
@@ -58,6 +59,7 @@ export class Course {
         return;
       case 'progress':
         if (event.phase !== this.#phase) this.#enter(event.phase, event.doneBytes);
+        this.#countsBytes = true;
         this.#reach(event.phase, event.totalBytes === 0 ? 1 : event.doneBytes / event.totalBytes);
         this.#measure(event.doneBytes);
     }
@@ -65,6 +67,11 @@ export class Course {
 
   /** The remaining time follows the fraction and not the clock, so it never grows again. */
   position(): Position {
+    // A phase that counts no bytes comes closer and closer to its end, and never says that it is there.
+    if (!this.#countsBytes) {
+      const seconds = (this.#now() - this.#phaseBeganAt) / 1000;
+      this.#reach(this.#phase, 1 - Math.exp(-seconds / WEIGHTS[this.#phase]));
+    }
     return {
       phase: this.#phase,
       fraction: this.#fraction,
@@ -78,6 +85,7 @@ export class Course {
     this.#phaseBeganAt = this.#now();
     this.#phaseBeganBytes = doneBytes;
     this.#bytesPerSecond = undefined;
+    this.#countsBytes = false;
   }
 
   #measure(doneBytes: number): void {

@@ -17,11 +17,13 @@ const BAR_MIN_COLUMNS = 60;
 const STEPS = 1000;
 
 /** @param now of the clock that the job lives in, ms */
-export function progressFor(output: Output, method: string, now: () => number): Progress {
+export function progressFor(output: Output, method: string, now: () => number, isVerbose: boolean): Progress {
   if (output.json) return SILENT;
   const phases = PHASES_OF[method];
   const { out, env } = output.streams;
-  const canDraw = out.isTTY === true && env.TERM !== 'dumb' && (out.columns ?? 0) >= BAR_MIN_COLUMNS;
+  // Log lines on the same terminal would tear the bar.
+  const canDraw =
+    !isVerbose && out.isTTY === true && env.TERM !== 'dumb' && (out.columns ?? 0) >= BAR_MIN_COLUMNS;
   return phases !== undefined && canDraw ? new Bar(output, new Course(phases, now)) : new Lines(output);
 }
 
@@ -55,6 +57,7 @@ class Bar implements Progress {
   readonly #course: Course;
   readonly #screen: cliProgress.MultiBar;
   readonly #bar: cliProgress.SingleBar;
+  #hasEnded = false;
 
   constructor(output: Output, course: Course) {
     const { out } = output.streams;
@@ -70,17 +73,18 @@ class Bar implements Progress {
       // A killed process must not leave the user without a cursor, and signals are the job's business.
       hideCursor: null,
       gracefulExit: false,
-      linewrap: null,
+      linewrap: true,
     });
     this.#bar = this.#screen.create(STEPS, 0, words(course.position()));
+    // Before each frame: phases without bytes move with time.
+    this.#screen.on('redraw-pre', () => this.#refresh());
   }
 
   take(event: FlashEvent): void {
     if (event.kind === 'plan') this.#above(event.text);
     if (event.kind === 'note') this.note(event.text);
     this.#course.take(event);
-    const position = this.#course.position();
-    this.#bar.update(Math.floor(position.fraction * (STEPS - 1)), words(position));
+    this.#refresh();
   }
 
   note(text: string): void {
@@ -88,10 +92,17 @@ class Bar implements Progress {
   }
 
   end(isDone: boolean): void {
+    this.#hasEnded = true;
     if (isDone) this.#bar.update(STEPS, { phase: 'done'.padEnd(PHASE_WIDTH), rate: NO_RATE, left: '' });
     // What stands above the bar is printed by an update, not by the stop.
     this.#screen.update();
     this.#screen.stop();
+  }
+
+  #refresh(): void {
+    if (this.#hasEnded) return;
+    const position = this.#course.position();
+    this.#bar.update(Math.floor(position.fraction * (STEPS - 1)), words(position));
   }
 
   #above(line: string): void {

@@ -48,7 +48,7 @@ export async function runIn<A extends object>(
   if (method.needs !== 'job') {
     return call.run(contextOf(withoutJournal(kit), pins), () => {}, new AbortController().signal);
   }
-  const progress = progressFor(command.output, method.name, () => kit.clock.now());
+  const progress = progressFor(command.output, method.name, () => kit.clock.now(), command.settings.verbose);
   let isDone = false;
   try {
     const job = await startCall(kit, pins, method, call, (event) => {

@@ -55,7 +55,9 @@ function listen(server: Server, address: string): Promise<void> {
 }
 
 async function refusal(name: string, address: string, cause: unknown): Promise<OctopusError> {
-  if (!(cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE')) {
+  const isTaken =
+    typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'EADDRINUSE';
+  if (!isTaken) {
     return new OctopusError('store-failed', `the lock ${name} cannot be taken: ${String(cause)}`, {
       place: name,
       advice: 'Check that this host lets programs use Unix sockets.',

@@ -120,7 +120,7 @@ async function syncFolder(folder: string): Promise<void> {
 }
 
 function errnoOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error ? String(error.code) : undefined;
+  return typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : undefined;
 }
 
 /** No such file, no such folder, or the key of a folder. */
@@ -130,7 +130,7 @@ function isNothingThere(error: unknown): boolean {
 
 function failed(path: string, what: string, cause: unknown): OctopusError {
   const errno = errnoOf(cause);
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = String(cause).replace(/^Error: /, '');
   return new OctopusError('store-failed', `${path} ${what}: ${reason}`, {
     place: path,
     advice: CURES[errno ?? ''] ?? 'Check the disk: dmesg shows its errors, and SD cards wear out.',

@@ -44,29 +44,24 @@ type JournalKit = { readonly store: Store; readonly clock: Clock };
 
 const keyOf = (board: string) => `journal/${board}.json`;
 
-/** One job's journal. `before` resolves when the step is on the disk. */
+/**
+ * One job's journal. `before` resolves when the step is on the disk. It replaces the board's last journal at its first
+ * step: a job that is refused before it has done anything leaves the record of a dead one where it is.
+ */
 export class Journal implements Recorder {
   readonly #kit: JournalKit;
   readonly #beganAt: number;
   #pages: JournalPages;
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(kit: JournalKit, pages: JournalPages) {
-    this.#kit = kit;
-    this.#pages = pages;
-    this.#beganAt = kit.clock.now();
-  }
-
-  /** Replaces the board's last journal: whoever needs to know of an unfinished one reads it before. */
-  static async begin(
+  constructor(
     kit: JournalKit,
-    job: { readonly id: string; readonly method: string; readonly board: string },
-  ): Promise<Journal> {
-    const { id, method, board } = job;
+    { id, method, board }: { readonly id: string; readonly method: string; readonly board: string },
+  ) {
+    this.#kit = kit;
+    this.#beganAt = kit.clock.now();
     const startedAt = new Date(kit.clock.date()).toISOString();
-    const journal = new Journal(kit, { job: id, method, board, startedAt, endedAs: null, steps: [] });
-    await journal.#write();
-    return journal;
+    this.#pages = { job: id, method, board, startedAt, endedAs: null, steps: [] };
   }
 
   async before(step: Step): Promise<void> {
@@ -79,7 +74,7 @@ export class Journal implements Recorder {
 
   async close(endedAs: NonNullable<JournalPages['endedAs']>): Promise<void> {
     this.#pages = { ...this.#pages, endedAs };
-    await this.#write();
+    if (this.#pages.steps.length > 0) await this.#write();
   }
 
   /** One after the other: two steps at once must not overtake each other on the way to the disk. */

@@ -31,20 +31,14 @@ export const lockOf = (board: string) => `board:${board}`;
 
 /**
  * Takes the board's lock and begins. Resolves as soon as the job runs.
- * Throws `busy` when another job is at the board, `store-failed` when its journal cannot be written.
+ * Throws `busy` when another job is at the board.
  */
 export async function startJob<R extends object>(kit: JobKit, order: JobOrder<R>): Promise<RunningJob<R>> {
   const unlock = await kit.locks.acquire(lockOf(order.board));
   const id = randomUUID();
   let job = newJob(id, order.method, order.board);
   const change = (what: JobChange) => (job = advance(job, what));
-  let journal: Journal;
-  try {
-    journal = await Journal.begin(kit, job);
-  } catch (error) {
-    await unlock();
-    throw error;
-  }
+  const journal = new Journal(kit, job);
   const abort = new AbortController();
   const report: Report = (event) => {
     const told = change({ kind: 'told', event }).events.at(-1);

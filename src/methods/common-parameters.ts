@@ -3,10 +3,7 @@ import { boardNames } from '../boards/boards.ts';
 import { CONFIRMATIONS } from '../flash/gate.ts';
 import { choices, text } from './parameters.ts';
 
-export const board = {
-  ...text('the board to work on', 'NAME'),
-  allowed: `one of: ${boardNames().join(', ')}`,
-};
+export const board = text(`the board to work on, one of: ${boardNames().join(', ')}`, 'NAME');
 
 export const confirm = choices(
   'what you have looked at where the printer cannot tell',

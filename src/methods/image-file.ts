@@ -51,7 +51,7 @@ function notAFile(path: string, what: string): OctopusError {
 }
 
 function unreadable(path: string, cause: unknown): OctopusError {
-  const errno = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  const errno = typeof cause === 'object' && cause !== null && 'code' in cause ? String(cause.code) : '';
   const cures: Readonly<Record<string, string>> = {
     ENOENT: 'There is no such file: check the path, or build the firmware first.',
     ENOTDIR: 'There is no such file: a part of the path is a file itself.',
@@ -67,6 +67,6 @@ function unreadable(path: string, cause: unknown): OctopusError {
 
 /** Node's own text without the call and the path, which are said already. */
 function reasonOf(cause: unknown): string {
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = String(cause).replace(/^Error: /, '');
   return message.replace(/^[A-Z]+: /, '').replace(/, \w+( '.*')?$/, '');
 }

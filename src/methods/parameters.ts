@@ -108,7 +108,7 @@ function valueOf(method: string, name: string, parameter: Parameter<unknown>, gi
     if ('fallback' in parameter) return parameter.fallback;
     throw new OctopusError('bad-parameter', `${method} needs the parameter ${name}`, {
       place: name,
-      advice: `Give ${name}: ${parameter.help}; ${parameter.allowed}.`,
+      advice: `Give ${name}: ${parameter.help}.`,
     });
   }
   try {

@@ -1,0 +1,58 @@
+// The file store beyond its contract: modes, what a dying process leaves, and errors that name the cure.
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { FileStore } from '../../src/hardware/store.ts';
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'octopus-files-'));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const modeOf = (path: string) => statSync(path).mode & 0o777;
+
+test('folders are 0700 and files 0600, and nothing unfinished stays', async () => {
+  const root = join(folder, 'data');
+  await new FileStore(root).write('backups/board/a.bin', Uint8Array.of(1, 2, 3));
+  expect(['', 'backups', 'backups/board'].map((path) => modeOf(join(root, path)))).toEqual([
+    0o700, 0o700, 0o700,
+  ]);
+  expect(modeOf(join(root, 'backups/board/a.bin'))).toBe(0o600);
+  expect(readdirSync(join(root, 'backups/board'))).toEqual(['a.bin']);
+});
+
+test('a half-written file of a dead process is no entry, and goes away once it is old', async () => {
+  const store = new FileStore(folder);
+  writeFileSync(join(folder, '~old'), 'half');
+  writeFileSync(join(folder, '~young'), 'half');
+  utimesSync(join(folder, '~old'), 1, 1);
+  expect(await store.list('')).toEqual([]);
+  await store.write('whole', Uint8Array.of(1));
+  expect(readdirSync(folder).sort()).toEqual(['whole', '~young']);
+});
+
+test('many writes of one key at once leave one of them whole', async () => {
+  const store = new FileStore(folder);
+  const contents = Array.from({ length: 10 }, (_, index) => new Uint8Array(50_000).fill(index));
+  await Promise.all(contents.map((bytes) => store.write('k', bytes)));
+  const kept = await store.read('k');
+  expect(kept?.length).toBe(50_000);
+  expect(new Set(kept).size).toBe(1);
+  expect(readdirSync(folder)).toEqual(['k']);
+});
+
+test('what cannot be written names the path and the cure, and keeps the old content', async () => {
+  const store = new FileStore(folder);
+  await store.write('file', Uint8Array.of(7));
+  await expect(store.write('file/below', Uint8Array.of(1))).rejects.toMatchObject({
+    code: 'store-failed',
+    place: join(folder, 'file/below'),
+    advice: expect.stringContaining('move it away'),
+  });
+  mkdirSync(join(folder, 'folder'));
+  await expect(store.write('folder', Uint8Array.of(1))).rejects.toMatchObject({ code: 'store-failed' });
+  expect(await store.read('file')).toEqual(Uint8Array.of(7));
+  expect(readdirSync(folder).sort()).toEqual(['file', 'folder']);
+});
