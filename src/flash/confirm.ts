@@ -51,9 +51,10 @@ export async function confirmBoot(
     );
   }
   const appearedAfterMs = kit.clock.now() - seat.releasedAtMs;
+  // What cannot be remembered is measured again.
   await remember(kit, board, {
     applicationAppearsMs: Math.max(appearedAfterMs, seat.memory.applicationAppearsMs ?? 0),
-  });
+  }).catch(() => {});
   if (kind !== 'klipper' || seen.ttyPath === undefined) return `${face(kind)} on USB ${seat.busPath}`;
   const version = await askVersion(kit, seen.ttyPath);
   if (expected.version !== null && version !== expected.version) {

@@ -4,6 +4,7 @@ import { describeDfu } from '../protocol/dfu-descriptor.ts';
 import type { DfuAnswer, DfuRequest, DfuTalk } from '../protocol/dfu.ts';
 import { settle, type DfuseLink } from '../protocol/dfuse-exchange.ts';
 import { eraseSector, readRun, writeRun } from '../protocol/dfuse.ts';
+import type { Step } from '../ports/recorder.ts';
 import type { UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
 import { converse } from './converse.ts';
@@ -42,11 +43,18 @@ export async function openDfuseBootloader(
       },
       write: async (plan, hooks) => {
         await talk(settle());
+        let begun = false;
+        // The first step waits for its record. Behind it a disk that is full must not leave a half-written board.
+        const note = async (step: Step): Promise<void> => {
+          const onRecord = kit.recorder.before(step);
+          await (begun ? onRecord.catch(() => {}) : onRecord);
+          begun = true;
+        };
         const eraseTotal = plan.erase.reduce((sum, sector) => sum + sector.sizeBytes, 0);
         let erased = 0;
         for (const sector of plan.erase) {
           hooks.erasing(erased, eraseTotal);
-          await kit.recorder.before({ kind: 'erase', address: sector.address, sizeBytes: sector.sizeBytes });
+          await note({ kind: 'erase', address: sector.address, sizeBytes: sector.sizeBytes });
           await talk(eraseSector(link, sector.address));
           erased += sector.sizeBytes;
         }
@@ -55,7 +63,7 @@ export async function openDfuseBootloader(
         let written = 0;
         hooks.writing(0, writeTotal);
         for (const run of plan.write) {
-          await kit.recorder.before({ kind: 'write', address: run.address, sizeBytes: run.bytes.length });
+          await note({ kind: 'write', address: run.address, sizeBytes: run.bytes.length });
           await talk(writeRun(link, run.address, run.bytes), (done) =>
             hooks.writing(written + done, writeTotal),
           );

@@ -1,5 +1,5 @@
 // The walk of a flash, top to bottom. It knows no protocol: every step is a function that is given what it needs.
-import { hex } from '../errors.ts';
+import { asOctopusError, hex } from '../errors.ts';
 import { finished, flashMemory, planned } from './flash-result.ts';
 import { recall, remember } from './board-memory.ts';
 import { confirmBoot, expectedBoot } from './confirm.ts';
@@ -78,7 +78,9 @@ export async function carryOut(
   watch.begin('printer');
   const printer = await awaitPrinter(kit, expected.version);
   const result = finished(plan, written, boot, printer, watch);
-  await remember(kit, order.place.board.name, flashMemory(kit, plan, result));
+  await remember(kit, order.place.board.name, flashMemory(kit, plan, result)).catch((error: unknown) =>
+    watch.note(`The flash is done, but could not be noted down: ${asOctopusError(error).message}.`),
+  );
   return result;
 }
 

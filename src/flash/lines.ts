@@ -10,7 +10,7 @@ export const HOLD_MAX_MS = 2_000;
 /** What it is held when the board was not on USB, so that no event can tell. */
 export const HOLD_UNSEEN_MS = 500;
 
-/** Lines whose every change is on record before it is made. */
+/** Lines whose changes are on record before they are made. */
 export interface BoardLines {
   set(levels: { boot0?: Boot0Drive; nrst?: NrstDrive }): Promise<void>;
 }
@@ -29,7 +29,9 @@ export async function withLines<T>(
     await floatLines(lines);
     const recorded: BoardLines = {
       set: async (levels) => {
-        await kit.recorder.before({ kind: 'lines', levels });
+        const onRecord = kit.recorder.before({ kind: 'lines', levels });
+        // The way into the ROM waits for the record; the way out is taken even when the disk is full.
+        await (levels.boot0 === 'high' ? onRecord : onRecord.catch(() => {}));
         await lines.set(levels);
       },
     };

@@ -106,7 +106,8 @@ async function againWhileLearning<T>(
 /** Boots by reset with BOOT0 floating: the start a printer makes when it is switched on. */
 async function letGo(kit: VisitKit, lines: BoardLines, watch: Stopwatch): Promise<number> {
   watch.begin('boot');
-  await kit.recorder.before({ kind: 'boot' });
+  // A disk that is full by now must not keep the board in DFU mode.
+  await kit.recorder.before({ kind: 'boot' }).catch(() => {});
   await pulseReset(kit, lines);
   return kit.clock.now();
 }
