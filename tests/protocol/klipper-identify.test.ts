@@ -45,12 +45,15 @@ interface McuQuirks {
   /** Bytes before each answer. */
   readonly noise?: Uint8Array;
   readonly chunkBytes?: number;
+  /** Sends its last reply once more before each new one. */
+  readonly repeats?: boolean;
 }
 
 function talkToMcu(dictionary: Uint8Array, quirks: McuQuirks = {}): Uint8Array {
   let sequence = quirks.sequence ?? 0;
   let deaf = quirks.deafFor ?? 0;
   let out: number[] = [];
+  let last: number[] = [];
   const core = identify();
   let step = core.next();
   for (let turns = 0; step.done !== true; turns++) {
@@ -64,12 +67,14 @@ function talkToMcu(dictionary: Uint8Array, quirks: McuQuirks = {}): Uint8Array {
     const bytes = request.bytes;
     if (bytes.length >= 5 && deaf-- <= 0) {
       out.push(...(quirks.noise ?? []));
+      if (quirks.repeats === true) out.push(...last);
       const wanted = ((bytes[1] ?? 0) & 0x0f) === sequence;
       if (wanted) sequence = (sequence + 1) & 0x0f;
       const offset = decodeVlq(bytes, 3)?.value ?? 0;
       const data = dictionary.subarray(offset, offset + 40);
       const content = [...encodeVlq(0), ...encodeVlq(offset), ...encodeVlq(data.length), ...data];
-      if (wanted) out.push(...encodeBlock(sequence, Uint8Array.from(content)));
+      if (wanted) last = [...encodeBlock(sequence, Uint8Array.from(content))];
+      if (wanted) out.push(...last);
       out.push(...encodeBlock(sequence, new Uint8Array(0)));
     }
     step = core.next('ok');
@@ -95,6 +100,7 @@ describe('identify', () => {
     ['two lost messages', { deafFor: 2 }],
     ['rubbish before each answer', { noise: Uint8Array.of(0x00, 0x7e, 0x42, 0x05) }],
     ['answers byte by byte', { chunkBytes: 1 }],
+    ['each reply once more before the next', { repeats: true }],
     ['answers in threes', { chunkBytes: 3, sequence: 3 }],
   ])('%s', (_story, quirks) => {
     expect(talkToMcu(dictionary, quirks)).toEqual(dictionary);
