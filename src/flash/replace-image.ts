@@ -1,5 +1,5 @@
 // The heart of a flash, while the bootloader answers: look, keep a copy, the last exit, write what differs, read it back.
-import { hex } from '../errors.ts';
+import { OctopusError, hex } from '../errors.ts';
 import { planWrite, type WritePlan } from '../firmware/plan.ts';
 import type { Resident } from '../firmware/passport.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
@@ -38,6 +38,7 @@ export async function replaceImage(
   signal?: AbortSignal,
 ): Promise<Written> {
   const { board, image } = plan;
+  refuseOverrun(plan, chip);
   watch.begin('backup');
   const look = await lookAt(kit, chip, plan, torn, watch);
   judgePlan(plan, options, look.atBase);
@@ -111,5 +112,16 @@ function planAgainst(
   const { transferSizeBytes } = chip.identity;
   return planWrite(image, sectors, current, transferSizeBytes, board.mcu.programWordBytes, (sector) =>
     torn.has(sector),
+  );
+}
+
+/** The chip itself may be smaller than the board file says; then the board file is wrong. */
+function refuseOverrun({ board, image }: FlashPlan, { identity }: Bootloader): void {
+  const end = board.mcu.flashBase + identity.flashSizeBytes;
+  if (image.address + image.bytes.length <= end) return;
+  throw new OctopusError(
+    'image-overruns-flash',
+    `the image ends at ${hex(image.address + image.bytes.length)}, this chip's flash at ${hex(end)}`,
+    { place: hex(end), advice: 'The chip has less flash than its name promises: build a smaller image.' },
   );
 }

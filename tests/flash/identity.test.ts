@@ -2,7 +2,12 @@
 import { describe, expect, test } from '@jest/globals';
 import { boardByName } from '../../src/boards/boards.ts';
 import { OctopusError } from '../../src/errors.ts';
+import type { Bootloader } from '../../src/flash/bootloader.ts';
 import { identifyChip } from '../../src/flash/identity.ts';
+import { preflight } from '../../src/flash/preflight.ts';
+import { replaceImage } from '../../src/flash/replace-image.ts';
+import { Stopwatch } from '../../src/flash/stopwatch.ts';
+import { TornSectors } from '../../src/flash/torn-sectors.ts';
 import { parseMemoryName } from '../../src/protocol/dfu-descriptor.ts';
 import { expectSafe, failureOf, flashBytes, klipperFor, setUp, type TestBench } from '../support/bench.ts';
 
@@ -70,4 +75,37 @@ describe('what the registers say', () => {
     expect(identity).toMatchObject({ uid: null, flashSizeBytes: 512 * 1024 });
     expect(recovered).toBe(2);
   });
+});
+
+test('a chip with less flash than its board file promises: an image that would overrun it is refused unread', async () => {
+  const rig = await setUp();
+  const plan = preflight(
+    rig.place.board,
+    { name: 'klipper.bin', bytes: klipperFor(rig) },
+    { force: [], replaceBootloader: false },
+  );
+  const touched: string[] = [];
+  const chip: Bootloader = {
+    identity: {
+      mcu: 'stm32f446xx',
+      busPath: '1-1',
+      uid: null,
+      flashSizeBytes: 64 * 1024,
+      transferSizeBytes: 2048,
+    },
+    read: async () => {
+      touched.push('read');
+      return new Uint8Array(0);
+    },
+    write: async () => {
+      touched.push('write');
+    },
+    close: async () => {},
+  };
+  const options = { force: [], replaceBootloader: false, verify: true };
+  const watch = new Stopwatch(rig.kit.clock, () => {});
+  const failure = await failureOf(replaceImage(rig.kit, plan, options, chip, new TornSectors([]), watch));
+  expect(failure).toMatchObject({ code: 'image-overruns-flash', place: '0x08010000' });
+  expect(touched).toEqual([]);
+  rig.bench.dispose();
 });
