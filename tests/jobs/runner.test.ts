@@ -1,0 +1,148 @@
+// Jobs on a board: one at a time, every step on disk before it is done, the lock free at every end.
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { OctopusError } from '../../src/errors.ts';
+import { Journal, unfinishedJob } from '../../src/jobs/journal.ts';
+import { startJob, type JobOrder } from '../../src/jobs/runner.ts';
+import { createBench, type VirtualBench } from '../../src/virtual/bench.ts';
+
+let bench: VirtualBench;
+beforeEach(async () => {
+  bench = await createBench();
+});
+afterEach(() => bench.dispose());
+
+const BOARD = 'octopus-v1.1-f446';
+const order = <R extends object>(work: JobOrder<R>['work']): JobOrder<R> => ({
+  method: 'octopus.test',
+  board: BOARD,
+  work,
+});
+const pages = async () => {
+  const bytes = await bench.store.read(`journal/${BOARD}.json`);
+  return bytes === undefined ? undefined : JSON.parse(new TextDecoder().decode(bytes));
+};
+
+test('a second job on the same board is busy until the first has ended; another board is free', async () => {
+  const gate = Promise.withResolvers<object>();
+  const first = await startJob(
+    bench,
+    order(() => gate.promise),
+  );
+  expect(first.view().state).toBe('running');
+  await expect(
+    startJob(
+      bench,
+      order(async () => ({})),
+    ),
+  ).rejects.toMatchObject({ code: 'busy', outcome: 'busy' });
+  const other = await startJob(bench, { ...order(async () => ({ other: true })), board: 'octopus-pro-f446' });
+  expect(await other.ended).toEqual({ other: true });
+  gate.resolve({ first: true });
+  expect(await first.ended).toEqual({ first: true });
+  expect(first.view()).toMatchObject({ state: 'done', result: { first: true } });
+  await (
+    await startJob(
+      bench,
+      order(async () => ({})),
+    )
+  ).ended;
+});
+
+test('a failure frees the lock, closes the journal and keeps the error', async () => {
+  const job = await startJob(
+    bench,
+    order(async (kit) => {
+      await kit.recorder.before({ kind: 'boot' });
+      throw new OctopusError('no-boot', 'it did not', { advice: 'try' });
+    }),
+  );
+  await expect(job.ended).rejects.toMatchObject({ code: 'no-boot' });
+  expect(job.view()).toMatchObject({ state: 'failed', error: { code: 'no-boot', advice: 'try' } });
+  expect(await pages()).toMatchObject({ endedAs: 'failed', steps: [{ kind: 'boot' }] });
+  expect(bench.locks.holds(`board:${BOARD}`)).toBe(false);
+});
+
+test('a cancelled job ends as cancelled', async () => {
+  const job = await startJob(
+    bench,
+    order(async (kit, _report, signal) => {
+      await kit.clock.sleep(10_000, signal);
+      return {};
+    }),
+  );
+  job.cancel();
+  await expect(job.ended).rejects.toMatchObject({ code: 'cancelled' });
+  expect(job.view()).toMatchObject({ state: 'cancelled', cancelAsked: true });
+});
+
+test('events are told with their numbers and kept for late listeners', async () => {
+  const heard: number[] = [];
+  const job = await startJob(bench, {
+    ...order(async (_kit, report) => {
+      report({ kind: 'phase', phase: 'preflight' });
+      report({ kind: 'note', text: 'hello' });
+      return {};
+    }),
+    onEvent: ({ n }) => heard.push(n),
+  });
+  await job.ended;
+  expect(heard).toEqual([1, 2]);
+  expect(job.eventsAfter(1)).toEqual([{ kind: 'note', text: 'hello', n: 2 }]);
+});
+
+test('a step is on disk before it is done; a step that cannot be written is not done', async () => {
+  const job = await startJob(
+    bench,
+    order(async (kit) => {
+      await kit.recorder.before({ kind: 'lines', levels: { nrst: 'low' } });
+      expect(await pages()).toMatchObject({
+        endedAs: null,
+        steps: [{ kind: 'lines', levels: { nrst: 'low' } }],
+      });
+      await kit.recorder.before({ kind: 'erase', address: 0x08008000, sizeBytes: 16384 });
+      expect((await pages()).steps[1]).toMatchObject({
+        kind: 'erase',
+        address: 0x08008000,
+        sizeBytes: 16384,
+      });
+      bench.store.failWrites = true;
+      await kit.recorder.before({ kind: 'boot' });
+      return { done: true };
+    }),
+  );
+  await expect(job.ended).rejects.toMatchObject({ code: 'store-failed' });
+  expect(bench.locks.holds(`board:${BOARD}`)).toBe(false);
+});
+
+test('what a dead process did is known until another job takes a step', async () => {
+  await new Journal(bench, { id: 'dead', method: 'octopus.flash', board: BOARD }).before({ kind: 'boot' });
+  expect(await unfinishedJob(bench, BOARD)).toMatchObject({ job: 'dead', steps: [{ kind: 'boot' }] });
+  await (
+    await startJob(
+      bench,
+      order(async () => ({})),
+    )
+  ).ended;
+  expect(await unfinishedJob(bench, BOARD)).toMatchObject({ job: 'dead' });
+  const next = await startJob(
+    bench,
+    order(async (kit) => {
+      await kit.recorder.before({ kind: 'stop-klipper' });
+      return {};
+    }),
+  );
+  await next.ended;
+  expect(await unfinishedJob(bench, BOARD)).toBeUndefined();
+});
+
+test('steps told at once are all kept, in order', async () => {
+  const journal = new Journal(bench, { id: 'j', method: 'm', board: BOARD });
+  bench.store.flushMs = 5;
+  await Promise.all([1, 2, 3].map((address) => journal.before({ kind: 'write', address, sizeBytes: 1 })));
+  expect((await pages()).steps.map(({ address }: { address: number }) => address)).toEqual([1, 2, 3]);
+});
+
+test('a journal that cannot be read is no dead job', async () => {
+  await bench.store.write(`journal/${BOARD}.json`, new TextEncoder().encode('{"job": 1'));
+  expect(await unfinishedJob(bench, BOARD)).toBeUndefined();
+});
