@@ -1,0 +1,184 @@
+// The command line in one process: exit codes, one object under --json, ASCII, words for people.
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { VERBS } from '../../src/cli/verbs.ts';
+import { METHODS } from '../../src/methods/table.ts';
+import { forgeKatapult, forgeKlipper } from '../../src/virtual/forge.ts';
+import { fakeStreams } from './streams.ts';
+import { createBench, run } from './world.ts';
+
+const BOARD = 'octopus-v1.1-f446';
+const ON = ['--virtual', BOARD];
+let folder: string;
+const file = (name: string) => join(folder, name);
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'octopus-cli-'));
+  writeFileSync(file('klipper.bin'), forgeKlipper({ mcu: 'stm32f446xx' }));
+  writeFileSync(file('katapult.bin'), forgeKatapult({ mcu: 'stm32f446xx' }));
+  writeFileSync(file('h723.bin'), forgeKlipper({ mcu: 'stm32h723xx' }));
+  writeFileSync(file('text.bin'), 'hello');
+  writeFileSync(file('\u00fcml\u00e4ut.bin'), 'hello');
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const one = (out: string) => {
+  expect(out).toMatch(/^\{[ -~]*\}\n$/);
+  return JSON.parse(out);
+};
+
+test('every method has its verb', () => {
+  expect(VERBS.map(({ method }) => method.name).sort()).toEqual(
+    Object.values(METHODS)
+      .map(({ name }) => name)
+      .sort(),
+  );
+});
+
+describe('wrong usage is exit code 2, with and without --json', () => {
+  const table: readonly (readonly [string, readonly string[], string])[] = [
+    ['no verb', [], 'bad-parameter'],
+    ['an unknown verb', ['flsh'], 'bad-parameter'],
+    ['an unknown option', ['flash', '--imag', 'x'], 'unknown-parameter'],
+    ['an option without its value', ['flash', '--image'], 'bad-parameter'],
+    ['an operand too many', ['inspect', 'a', 'b'], 'bad-parameter'],
+    ['an operand too few', ['inspect'], 'bad-parameter'],
+    ['no board', ['status'], 'bad-parameter'],
+    ['an unknown board', ['status', '--board', 'x'], 'unknown-board'],
+    ['a board for what has none', ['inspect', '--board', BOARD, 'x'], 'unknown-parameter'],
+    ['no image', ['flash', ...ON], 'bad-parameter'],
+    ['a bad list', ['flash', ...ON, '--image', 'x', '--confirm', 'hot'], 'bad-parameter'],
+    ['a bad number', ['dfu-enter', ...ON, '--hold-s', 'soon'], 'bad-parameter'],
+    ['a bad state', ['status', ...ON, '--state', 'x'], 'bad-parameter'],
+    ['a virtual option on hardware', ['status', '--board', BOARD, '--fast'], 'bad-parameter'],
+    ['a missing file', ['inspect', '/nowhere/klipper.bin'], 'file-unreadable'],
+  ];
+  test.each(table)('%s', async (_name, args, code) => {
+    const asJson = await run([...args, '--json']);
+    expect(asJson.code).toBe(2);
+    const { error } = one(asJson.out);
+    expect(error).toMatchObject({ code, message: expect.any(String), advice: expect.stringMatching(/\w/) });
+    const plain = await run(args);
+    expect(plain.code).toBe(2);
+    expect(plain.out).toBe('');
+    expect(plain.err).not.toBe('');
+  });
+});
+
+test('help and version are no errors', async () => {
+  for (const args of [['--help'], ['flash', '--help'], ['--version']]) {
+    expect(await run(args)).toMatchObject({ code: 0, err: '' });
+  }
+  expect((await run(['--version'])).out).toBe('1.2.3\n');
+});
+
+test('without hardware: exit code 1, and inspect and backups work', async () => {
+  expect((await run(['status', '--board', BOARD])).code).toBe(1);
+  expect(one((await run(['inspect', '--json', file('klipper.bin')])).out)).toMatchObject({
+    kind: 'klipper',
+    linkAddress: '0x08008000',
+    mcu: 'stm32f446xx',
+    transport: 'usb',
+    canFrequency: null,
+    sizeBytes: 44516,
+    sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
+    resetVector: '0x0800f009',
+  });
+  expect(one((await run(['backups', '--json'])).out)).toEqual({ backups: [] });
+});
+
+test('a flash, a refusal, a restore and the rest on one board', async () => {
+  const bench = await createBench();
+  const json = async (...args: string[]) => {
+    // Klipper, started again by the command before, needs its time to say that it is ready.
+    await bench.clock.sleep(5000);
+    const ran = await run([...args, ...ON, '--json'], bench);
+    return { code: ran.code, answer: one(ran.out), err: ran.err };
+  };
+  expect(await json('flash', '--image', file('klipper.bin'), '--dry-run')).toMatchObject({
+    code: 0,
+    answer: { state: 'planned', bytesWritten: 0 },
+  });
+  const before = bench.flash.peek(0x0800_0000, 0x8_0000);
+  expect(await json('flash', '--image', file('katapult.bin'))).toMatchObject({
+    code: 3,
+    answer: { error: { code: 'bootloader-would-be-lost', onBoard: expect.any(String) } },
+  });
+  expect(await json('flash', '--image', file('h723.bin'))).toMatchObject({
+    code: 3,
+    answer: { error: { code: 'wrong-mcu' } },
+  });
+  expect(await json('flash', '--image', file('text.bin'))).toMatchObject({ code: 3 });
+  expect(Buffer.compare(bench.flash.peek(0x0800_0000, 0x8_0000), before)).toBe(0);
+  expect(await json('flash', '--image', file('klipper.bin'))).toMatchObject({
+    code: 0,
+    err: '',
+    answer: {
+      state: 'done',
+      board: BOARD,
+      verified: true,
+      bytesWritten: 44516,
+      linkAddress: '0x08008000',
+      previousVersion: expect.stringMatching(/^v0\.12/),
+      version: expect.stringMatching(/^v0\.13/),
+      timings: { total: expect.any(Number) },
+    },
+  });
+  const { answer } = await json('backups');
+  const whole = answer.backups.find(({ what }: { what: string }) => what === 'whole');
+  expect(whole).toMatchObject({ address: '0x08000000', sizeBytes: 0x8_0000 });
+  expect(await json('restore', whole.id)).toMatchObject({ code: 0, answer: { state: 'done' } });
+  expect(Buffer.compare(bench.flash.peek(0x0800_0000, 0x8_0000), before)).toBe(0);
+  expect(await json('restore', 'zz')).toMatchObject({
+    code: 2,
+    answer: { error: { code: 'unknown-backup' } },
+  });
+  expect(await json('reset')).toMatchObject({ code: 0, answer: { seen: 'klipper' } });
+  expect(await json('backup')).toMatchObject({ code: 0, answer: { backup: { alreadyKept: true } } });
+  expect(await json('dfu-enter', '--hold-s', '1')).toMatchObject({ answer: { leftBecause: 'time' } });
+  expect(await json('lines-release')).toMatchObject({ code: 0, answer: { lines: 'floating' } });
+  expect(await json('status')).toMatchObject({ code: 0, answer: { unfinishedJob: null } });
+  const free = await bench.locks.acquire(`board:${BOARD}`);
+  expect(await json('flash', '--image', file('klipper.bin'))).toMatchObject({
+    code: 4,
+    answer: { error: { code: 'busy' } },
+  });
+  await free();
+  bench.dispose();
+});
+
+test('for people: the plan, a line per phase, a summary; an error with place, board and cure', async () => {
+  const bench = await createBench();
+  const flashed = await run(['flash', ...ON, '--image', file('klipper.bin')], bench);
+  expect(flashed.code).toBe(0);
+  expect(flashed.out).toMatch(/ -> klipper v0\.13.* about \d+ s\n/);
+  for (const phase of ['preflight', 'enter', 'backup', 'erase', 'write', 'verify', 'boot', 'confirm']) {
+    expect(flashed.out.match(new RegExp(`^${phase} `, 'gm'))).toHaveLength(1);
+  }
+  for (const label of ['was there', 'backup', 'written', 'verified', 'booted', 'version', 'time']) {
+    expect(flashed.out).toMatch(new RegExp(`^ {2}${label} +\\S`, 'm'));
+  }
+  const refused = await run(['flash', ...ON, '--image', file('katapult.bin')], bench);
+  expect(refused.err).toMatch(
+    /^error: .*\(bootloader-would-be-lost\)\n {2}where: .*\n {2}on board: .*\n {2}cure: /,
+  );
+  bench.dispose();
+});
+
+test('what comes out is ASCII, whatever a file is called', async () => {
+  const ran = await run(['inspect', file('\u00fcml\u00e4ut.bin')]);
+  expect(ran.err).toMatch(/^[ -~\n]+$/);
+  expect(ran.err).toContain('?ml?ut.bin');
+  const asJson = await run(['inspect', '--json', file('\u00fcml\u00e4ut.bin')]);
+  expect(one(asJson.out).error.message).toContain('\u00fcml\u00e4ut.bin');
+});
+
+test('colours on a terminal only, and not with NO_COLOR', async () => {
+  const escape = String.fromCharCode(27);
+  const args = ['inspect', file('text.bin')];
+  expect((await run(args, undefined, fakeStreams({ columns: 80 }))).err).toContain(`${escape}[31m`);
+  const plain = fakeStreams({ columns: 80 }, { TERM: 'xterm', NO_COLOR: '1' });
+  expect((await run(args, undefined, plain)).err).not.toContain(escape);
+  expect((await run(args)).err).not.toContain(escape);
+});

@@ -1,0 +1,41 @@
+// A world for the command line without files and processes: a bench in virtual time behind the real program.
+import { runCommandLine } from '../../src/cli/program.ts';
+import type { World } from '../../src/cli/world.ts';
+import { OctopusError } from '../../src/errors.ts';
+import { createLog } from '../../src/log.ts';
+import { createBench, type VirtualBench } from '../../src/virtual/bench.ts';
+import { fakeStreams, type FakeStreams } from './streams.ts';
+
+export interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs one command on `bench`, or on none. */
+export async function run(
+  args: readonly string[],
+  bench?: VirtualBench,
+  streams: FakeStreams = fakeStreams(),
+): Promise<Ran> {
+  const world: World = {
+    version: '1.2.3',
+    log: () => createLog(false),
+    virtualBoards: () => [{ name: 'octopus-v1.1-f446', title: 'T', mcu: 'stm32f446xx' }],
+    virtualStates: ['used', 'blank'],
+    open: async (_settings, needs) => {
+      if (bench !== undefined) return { kit: bench, pins: PINS, dispose: async () => {} };
+      const spare = await createBench();
+      spare.dispose();
+      if (needs === 'job' || needs === 'board')
+        throw new OctopusError('no-hardware', 'none', { advice: 'none' });
+      return { kit: spare, pins: PINS, dispose: async () => {} };
+    },
+    openDemo: () => Promise.reject(new Error('not in these tests')),
+  };
+  const code = await runCommandLine(args, world, streams);
+  return { code, out: streams.out.text(), err: streams.err.text() };
+}
+const PINS = { boot0: 'gpio26', nrst: 'gpio19' };
+
+export { createBench };
