@@ -5,13 +5,16 @@ import { identify, type SerialRequest } from '../protocol/klipper-identify.ts';
 import type { Resident } from '../firmware/passport.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
-import { appearTimeoutMs, remember } from './board-memory.ts';
+import { appearTimeoutMs, recall, remember } from './board-memory.ts';
 import { converse } from './converse.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { Seat } from './visit.ts';
 import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
+
+/** From reset to the ROM on USB takes 0.2 to 0.6 s; a board that was slower counts double. */
+const ROM_COMES_WITHIN_MS = 1_000;
 
 /** How the board must show itself, from what its flash holds now. */
 export interface ExpectedBoot {
@@ -29,7 +32,10 @@ export async function confirmBoot(
   seat: Seat,
   expected: ExpectedBoot,
 ): Promise<string> {
-  if (expected.usb === null) return 'not on USB, as this firmware is built';
+  if (expected.usb === null) {
+    await refuseRomAgain(kit, board, seat);
+    return 'not on USB, as this firmware is built';
+  }
   const timeoutMs = appearTimeoutMs(seat.memory.applicationAppearsMs);
   const wanted = expected.usb;
   const seen = await waitForUsb(
@@ -69,6 +75,21 @@ export async function confirmBoot(
     );
   }
   return `Klipper ${version} on ${seen.ttyPath}`;
+}
+
+/** A firmware that does not show itself on USB cannot be seen to run, but its ROM can be seen where a jumper brings it back. */
+async function refuseRomAgain(
+  kit: Pick<Kit, 'usb' | 'clock' | 'store'>,
+  board: string,
+  { busPath }: Seat,
+): Promise<void> {
+  const { romAppearsMs = 0 } = await recall(kit, board);
+  const rom = await waitForUsb(
+    kit,
+    (now) => now.find((device) => device.busPath === busPath && usbKind(device) === 'romDfu'),
+    Math.max(ROM_COMES_WITHIN_MS, 2 * romAppearsMs),
+  );
+  if (rom !== undefined) throw romAgain(rom);
 }
 
 /** Asks a running Klipper for its dictionary. Throws `wrong-device`, `busy`. */
@@ -112,13 +133,15 @@ function noBoot(now: readonly UsbDeviceInfo[], seat: Seat, timeoutMs: number): O
   );
 }
 
+function romAgain({ busPath }: UsbDeviceInfo): OctopusError {
+  return new OctopusError('no-boot', 'after a reset with BOOT0 floating the board is in DFU mode again', {
+    place: `USB ${busPath}`,
+    advice: 'The BOOT0 jumper is fitted: take it out, the wire replaces it.',
+  });
+}
+
 function wrongFace(kind: UsbKind | undefined, seen: UsbDeviceInfo, wanted: UsbKind): OctopusError {
-  if (kind === 'romDfu') {
-    return new OctopusError('no-boot', 'after a reset with BOOT0 floating the board is in DFU mode again', {
-      place: `USB ${seen.busPath}`,
-      advice: 'The BOOT0 jumper is fitted: take it out, the wire replaces it.',
-    });
-  }
+  if (kind === 'romDfu') return romAgain(seen);
   return new OctopusError('no-boot', `the board came back as ${face(kind)} instead of ${face(wanted)}`, {
     place: `USB ${seen.busPath}`,
     advice:

@@ -8,6 +8,9 @@ import type { Kit } from './kit.ts';
 import { HOLD_MAX_MS, HOLD_MIN_MS, HOLD_UNSEEN_MS, type BoardLines } from './lines.ts';
 import { sameVisit, usbKind, waitForUsb } from './watch-usb.ts';
 
+/** Two boards on one wire are released together: their ROMs differ by less, behind hubs too. */
+const TWIN_COMES_WITHIN_MS = 250;
+
 export interface Entered {
   readonly device: UsbDeviceInfo;
   /** What ran there before, where it was on USB. */
@@ -35,6 +38,7 @@ export async function enterRomByWire(
     const search = { before, left, expectedPath: left.length === 0 ? memory.busPath : undefined };
     const device = await waitForUsb(kit, (now) => findOurRom(now, search), timeoutMs, signal);
     if (device === undefined) throw notFound(await kit.usb.list(), search, timeoutMs);
+    await refuseTwins(kit, device, search, signal);
     await lines.set({ boot0: 'floating' });
     return {
       device,
@@ -67,12 +71,11 @@ async function holdReset(
   levels: { boot0: 'high' | 'floating' },
   signal?: AbortSignal,
 ): Promise<readonly UsbDeviceInfo[]> {
-  const candidates = before.filter((device) => usbKind(device) !== undefined);
-  const gone = (now: readonly UsbDeviceInfo[]) =>
-    candidates.filter((old) => !now.some((device) => sameVisit(device, old)));
+  await refuseSwappedWires(lines);
+  const gone = (now: readonly UsbDeviceInfo[]) => goneFrom(before, now);
   await lines.set({ ...levels, nrst: 'low' });
   const pulledAt = kit.clock.now();
-  if (candidates.length === 0) {
+  if (!before.some((device) => usbKind(device) !== undefined)) {
     await kit.clock.sleep(HOLD_UNSEEN_MS, signal);
     return [];
   }
@@ -80,6 +83,22 @@ async function holdReset(
   const heldMs = kit.clock.now() - pulledAt;
   if (heldMs < HOLD_MIN_MS) await kit.clock.sleep(HOLD_MIN_MS - heldMs, signal);
   return gone(await kit.usb.list());
+}
+
+/** Boards that were there `before` and are not there any more, or have come anew. */
+function goneFrom(before: readonly UsbDeviceInfo[], now: readonly UsbDeviceInfo[]): readonly UsbDeviceInfo[] {
+  return before.filter((old) => usbKind(old) !== undefined && !now.some((device) => sameVisit(device, old)));
+}
+
+/** Read before anything is driven: the board pulls BOOT0 down and reset up. */
+async function refuseSwappedWires(lines: BoardLines): Promise<void> {
+  const { boot0, nrst } = await lines.read();
+  if (boot0 === 'low' || nrst === 'high') return;
+  throw new OctopusError('no-device', 'BOOT0 reads high and reset low although nobody drives them', {
+    place: 'BOOT0 and reset wires',
+    advice:
+      'The two wires are swapped: exchange them, or their pins in the configuration. (A fitted BOOT0 jumper with the reset button pressed looks the same.)',
+  });
 }
 
 interface Search {
@@ -92,20 +111,35 @@ interface Search {
 
 function findOurRom(now: readonly UsbDeviceInfo[], search: Search): UsbDeviceInfo | undefined {
   const arrived = arrivedRoms(now, search);
-  const ours = arrived.filter((device) => {
+  return arrived.find((device) => {
     if (search.left.length > 0) return search.left.some((old) => old.busPath === device.busPath);
     return search.expectedPath === undefined || device.busPath === search.expectedPath;
   });
-  if (ours.length <= 1) return ours[0];
-  throw new OctopusError(
-    'two-boards-alike',
-    `${ours.length} boards came up in DFU mode at once: ${ours.map((d) => d.busPath).join(', ')}`,
-    {
-      place: ours.map((device) => device.busPath).join(', '),
-      advice:
-        'Both hang on the same reset wire, or were reset by something else: unplug all but the one to be flashed.',
-    },
-  );
+}
+
+/**
+ * Did another board go with ours? Asked once the ROM is there, because a hub may tell late of a disconnect. Where
+ * nothing was on USB before, a twin shows itself only by its own ROM, a moment after the first.
+ */
+async function refuseTwins(
+  kit: Pick<Kit, 'usb' | 'clock'>,
+  device: UsbDeviceInfo,
+  search: Search,
+  signal?: AbortSignal,
+): Promise<void> {
+  const isUnproven = search.left.length === 0 && search.expectedPath === undefined;
+  if (isUnproven) await kit.clock.sleep(TWIN_COMES_WITHIN_MS, signal);
+  const now = await kit.usb.list();
+  const twins = [...goneFrom(search.before, now), ...(isUnproven ? arrivedRoms(now, search) : [])]
+    .map(({ busPath }) => busPath)
+    .filter((busPath) => busPath !== device.busPath);
+  if (twins.length === 0) return;
+  const paths = [device.busPath, ...new Set(twins)].join(', ');
+  throw new OctopusError('two-boards-alike', `more than one board was reset at once: ${paths}`, {
+    place: paths,
+    advice:
+      'They hang on the same reset wire, or something else reset the other one just then: unplug all but the one to be flashed, or try again.',
+  });
 }
 
 function arrivedRoms(now: readonly UsbDeviceInfo[], search: Search): readonly UsbDeviceInfo[] {

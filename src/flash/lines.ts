@@ -11,7 +11,7 @@ export const HOLD_MAX_MS = 2_000;
 export const HOLD_UNSEEN_MS = 500;
 
 /** Lines whose changes are on record before they are made. */
-export interface BoardLines {
+export interface BoardLines extends Pick<GpioLines, 'read'> {
   set(levels: { boot0?: Boot0Drive; nrst?: NrstDrive }): Promise<void>;
 }
 
@@ -28,6 +28,7 @@ export async function withLines<T>(
   try {
     await floatLines(lines);
     const recorded: BoardLines = {
+      read: () => lines.read(),
       set: async (levels) => {
         const onRecord = kit.recorder.before({ kind: 'lines', levels });
         // The way into the ROM waits for the record; the way out is taken even when the disk is full.
