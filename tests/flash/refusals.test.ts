@@ -16,8 +16,7 @@ import { expectSafe, flashBytes, klipperFor, setUp, TWO_BOARDS, type TestBench }
 import { expectUntouched, wholeFlash, type Expectation } from '../support/untouched.ts';
 
 const BASE = 0x0800_0000;
-/** What tests/firmware's stranger is linked for. */
-const STRANGER_AT = 0x0800_8000;
+const STRANGER_AT = 0x0800_8000; // as tests/firmware links it
 const mcuOf = ({ place }: TestBench) => place.board.mcu.name;
 const ascii = (text: string) => new TextEncoder().encode(text);
 
