@@ -111,15 +111,22 @@ export function hex(address: number): string {
 /** Any thrown thing as an OctopusError; what is not one is a fault of ours and says so. */
 export function asOctopusError(thrown: unknown): OctopusError {
   if (thrown instanceof OctopusError) return thrown;
-  if (thrown instanceof Error && thrown.name === 'AbortError') {
+  // Not `instanceof Error`: errors of another realm (a test runner's, a worker's) are errors too.
+  const { name, message } = describeThrown(thrown);
+  if (name === 'AbortError') {
     return new OctopusError('cancelled', 'cancelled', {
       advice: 'Start it again when you are ready.',
       cause: thrown,
     });
   }
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new OctopusError('internal', `internal error: ${message}`, {
     advice: 'This is a fault of octopus-flasher: please report it with the output of --verbose.',
     cause: thrown,
   });
+}
+
+function describeThrown(thrown: unknown): { name: string; message: string } {
+  if (typeof thrown !== 'object' || thrown === null) return { name: '', message: String(thrown) };
+  const name = 'name' in thrown ? String(thrown.name) : '';
+  return { name, message: 'message' in thrown ? String(thrown.message) : name };
 }

@@ -80,7 +80,7 @@ export function flashSummary(answer: FlashAnswer): readonly string[] {
   return [
     `Done: ${board} has ${what}.`,
     ...rows([
-      ['was there', [answer.previousVersion ?? 'nothing known', behind(answer.bootloader)].join('')],
+      ['was there', [answer.previous ?? 'nothing known', behind(answer.bootloader)].join('')],
       [
         'backup',
         backup && `${backup.id} (${backup.what}${backup.alreadyKept ? ', kept already' : ', newly kept'})`,

@@ -63,7 +63,7 @@ function judgeBehind(intent: Intent, resident: AtFlashBase): void {
   }
   throw new OctopusError(
     'address-behind-nothing',
-    `the image is linked at ${hex(intent.address)}, behind a bootloader, but ${hex(intent.flashBase)} holds ${describe(resident)}: it would run until the power is switched off`,
+    `the image is linked at ${hex(intent.address)}, behind a bootloader, but ${hex(intent.flashBase)} holds ${describe(resident)}${resident.kind === 'klipper' ? ' without a bootloader' : ''}: it would run until the power is switched off`,
     {
       place: hex(intent.flashBase),
       advice:
@@ -78,7 +78,7 @@ export function describe(resident: AtFlashBase): string {
     case 'blank':
       return 'nothing';
     case 'klipper':
-      return `Klipper${version} without a bootloader`;
+      return `Klipper${version}`;
     case 'katapult':
       return `Katapult${version}`;
     case 'katapult-deployer':

@@ -32,8 +32,8 @@ export interface FlashPlan {
   readonly expectMs: number;
 }
 
-/** Reset, ROM start-up, enumeration, backup read, verify, boot and identify: the sum seen on the virtual board. */
-const AROUND_THE_WRITE_MS = 3_000;
+/** Klipper stopped, ROM entered, flash read, read back, booted, identified, Klipper ready: the sum on the virtual board. */
+const AROUND_THE_WRITE_MS = 6_000;
 
 /** Throws a refusal; nothing was touched. `resident` is what an earlier flash or backup saw at the flash's start. */
 export function preflight(

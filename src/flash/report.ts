@@ -49,6 +49,8 @@ export interface FlashResult {
   readonly sectorsErased: number;
   /** The version that lay where this image now lies; null when nothing recognisable did. */
   readonly previousVersion: string | null;
+  /** The same in words, for firmware that carries no version; null in a plan. */
+  readonly previous: string | null;
   readonly version: string | null;
   /** What is known to lie at the start of the flash: the bootloader, or the firmware itself. */
   readonly bootloader: string | null;

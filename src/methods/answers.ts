@@ -29,7 +29,8 @@ export function passportAnswer(passport: Passport) {
 export type PassportAnswer = ReturnType<typeof passportAnswer>;
 
 export function flashAnswer(result: FlashResult) {
-  const { image, state, board, verified, bytesWritten, sectorsErased, previousVersion, version } = result;
+  const { image, state, board, verified, bytesWritten, sectorsErased, previousVersion, previous, version } =
+    result;
   return {
     state,
     board,
@@ -37,6 +38,7 @@ export function flashAnswer(result: FlashResult) {
     bytesWritten,
     sectorsErased,
     previousVersion,
+    previous,
     version,
     linkAddress: hexOrNull(image.linkAddress ?? image.containerAddress),
     bootloader: result.bootloader,
