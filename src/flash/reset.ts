@@ -27,7 +27,7 @@ export async function reset(
     watch.begin('preflight');
     await passGate(kit, order.confirm, watch);
     const { board, pins } = order.place;
-    return await withKlipperStopped(kit, watch, () =>
+    return await withKlipperStopped(kit, watch, signal, () =>
       withLines(kit, pins, async (lines) => {
         const memory = await recall(kit, board.name);
         watch.begin('boot');

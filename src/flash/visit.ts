@@ -51,7 +51,7 @@ export async function visitBootloader<T, R>(
   inside: (chip: Bootloader, torn: TornSectors) => Promise<T>,
   after: (done: T, seat: Seat) => Promise<R>,
 ): Promise<R> {
-  return withKlipperStopped(kit, watch, () =>
+  return withKlipperStopped(kit, watch, signal, () =>
     withLines(kit, pins, async (lines) => {
       const memory = await recall(kit, board.name);
       warnOfHeaters(board, watch);
@@ -115,12 +115,15 @@ async function letGo(kit: VisitKit, lines: BoardLines, watch: Stopwatch): Promis
 export async function withKlipperStopped<T>(
   kit: Pick<Kit, 'printer' | 'recorder'>,
   watch: Stopwatch,
+  signal: AbortSignal | undefined,
   work: () => Promise<T>,
 ): Promise<T> {
+  signal?.throwIfAborted();
   watch.begin('stop');
   await kit.recorder.before({ kind: 'stop-klipper' });
   try {
     await kit.printer.stopKlipper();
+    signal?.throwIfAborted();
     return await work();
   } finally {
     await kit.recorder.before({ kind: 'start-klipper' }).catch(() => {});
