@@ -110,17 +110,18 @@ test('while Klipper is being stopped: it is started again, and no line moves', a
 
 test('while the ROM is awaited: both lines float at once', async () => {
   const rig = await setUp();
+  const { clock, lines } = rig.bench;
   const cancel = new AbortController();
   let abortedAt = Infinity;
+  const abortSoon = async (): Promise<void> => {
+    await clock.sleep(60);
+    abortedAt = clock.now();
+    cancel.abort();
+  };
   const floatedAt: number[] = [];
-  rig.bench.lines.onLineChange(({ pin, drive }) => {
-    if (pin === 'gpio19' && drive === 'floating' && abortedAt === Infinity) {
-      void rig.bench.clock.sleep(60).then(() => {
-        abortedAt = rig.bench.clock.now();
-        cancel.abort();
-      });
-    }
-    if (pin === 'gpio26' && drive === 'floating') floatedAt.push(rig.bench.clock.now());
+  lines.onLineChange(({ pin, drive }) => {
+    if (pin === 'gpio19' && drive === 'floating' && abortedAt === Infinity) void abortSoon();
+    if (pin === 'gpio26' && drive === 'floating') floatedAt.push(clock.now());
   });
   const work = () => flashBytes(rig, klipperFor(rig), {}, cancel.signal);
   await expectUntouched(rig, work, { code: 'cancelled', visited: true });
