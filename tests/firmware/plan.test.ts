@@ -85,6 +85,12 @@ describe('what to write', () => {
     ]);
   });
 
+  test('a sector whose content is not known is erased, even if what stands for it fits', () => {
+    const unknown = touched[1];
+    const plan = planWrite({ address: at, bytes }, touched, same(), HEAD, 4, (sector) => sector === unknown);
+    expect(addresses(plan.erase)).toEqual(['8008000', '800c000']);
+  });
+
   test('a change in the last sector rewrites that one and the first', () => {
     const current = same();
     current[40 * KIB] = (current[40 * KIB] ?? 0) ^ 1;
