@@ -24,25 +24,33 @@ const Record = object({
 export type BackupRecord = Infer<typeof Record>;
 export type BackupFacts = Omit<BackupRecord, 'id' | 'date' | 'sizeBytes' | 'sha256'>;
 
-/** Enough of a sha256 to name a copy among a board's few dozen. */
+/** Enough hex digits of a hash to name a copy among a board's few dozen. */
 const ID_LENGTH = 12;
 
 const folderOf = (board: string) => `backups/${board}`;
 
-/** Oldest first. */
+/** Oldest first; those whose description cannot be read are left out. */
 export async function listBackups(kit: Pick<Kit, 'store'>, board: string): Promise<readonly BackupRecord[]> {
+  return (await readRecords(kit, board)).records;
+}
+
+async function readRecords(
+  kit: Pick<Kit, 'store'>,
+  board: string,
+): Promise<{ readonly records: readonly BackupRecord[]; readonly unreadable: readonly string[] }> {
   const records: BackupRecord[] = [];
+  const unreadable: string[] = [];
   for (const key of await kit.store.list(folderOf(board))) {
     if (!key.endsWith('.json')) continue;
     const bytes = await kit.store.read(key);
     if (bytes === undefined) continue;
     try {
       records.push(create(JSON.parse(new TextDecoder().decode(bytes)), Record));
-    } catch (cause) {
-      throw damaged(key, 'its description cannot be read', cause);
+    } catch {
+      unreadable.push(key);
     }
   }
-  return records.sort((a, b) => a.date.localeCompare(b.date));
+  return { records: records.sort((a, b) => a.date.localeCompare(b.date)), unreadable };
 }
 
 /** The bytes of one backup, checked against their hash. Throws `unknown-backup`, `backup-damaged`. */
@@ -51,8 +59,12 @@ export async function readBackup(
   board: string,
   id: string,
 ): Promise<{ record: BackupRecord; bytes: Uint8Array }> {
-  const matches = (await listBackups(kit, board)).filter((record) => record.id.startsWith(id));
+  const { records, unreadable } = await readRecords(kit, board);
+  const matches = records.filter((record) => record.id.startsWith(id));
   const [record] = matches;
+  const torn = unreadable.find((one) => one.startsWith(`${folderOf(board)}/${id}`));
+  if (record === undefined && torn !== undefined && id !== '')
+    throw damaged(torn, 'its description cannot be read');
   if (record === undefined || matches.length > 1 || id === '') {
     throw new OctopusError(
       'unknown-backup',
@@ -80,11 +92,10 @@ export async function keepBackup(
   bytes: Uint8Array,
 ): Promise<BackupOutcome> {
   const digest = sha256(bytes);
-  const id = digest.slice(0, ID_LENGTH);
+  // Blank flash looks the same everywhere, so the place counts too.
+  const id = sha256(new TextEncoder().encode(`${hex(facts.address)} ${digest}`)).slice(0, ID_LENGTH);
   const folder = folderOf(facts.board);
-  const known = (await listBackups(kit, facts.board)).find(
-    (record) => record.id === id && record.address === facts.address,
-  );
+  const known = (await listBackups(kit, facts.board)).find((record) => record.id === id);
   if (known !== undefined && (await isSound(kit, facts.board, id)))
     return { id, what: known.what, alreadyKept: true };
   const record: BackupRecord = {
@@ -143,11 +154,10 @@ async function isSound(kit: Pick<Kit, 'store'>, board: string, id: string): Prom
   return (await readBackup(kit, board, id).catch(() => undefined)) !== undefined;
 }
 
-function damaged(key: string, what: string, cause?: unknown): OctopusError {
+function damaged(key: string, what: string): OctopusError {
   return new OctopusError('backup-damaged', `the backup ${key} is damaged: ${what}`, {
     place: key,
     advice: 'Use another backup (octopus backups); delete the files of this one.',
-    cause,
   });
 }
 
