@@ -1,8 +1,17 @@
 // The design's rules for the two lines, measured on the bench at every change: what may never be wrong.
 import { describe, expect, test } from '@jest/globals';
+import { withLines, type BoardLines } from '../../src/flash/lines.ts';
 import { reset } from '../../src/flash/reset.ts';
 import type { BenchOptions } from '../../src/virtual/bench.ts';
-import { expectSafe, flashBytes, klipperFor, setUp, TWO_BOARDS, type TestBench } from '../support/bench.ts';
+import {
+  expectSafe,
+  flashBytes,
+  klipperFor,
+  PINS,
+  setUp,
+  TWO_BOARDS,
+  type TestBench,
+} from '../support/bench.ts';
 
 interface Change {
   readonly atMs: number;
@@ -89,4 +98,33 @@ test('a plain reset leaves BOOT0 alone', async () => {
   expect(changes.map(({ line, drive }) => `${line} ${drive}`)).toEqual(['nrst low', 'nrst floating']);
   expect(pulsesOf(changes)[0]?.heldMs).toBeGreaterThanOrEqual(100);
   rig.bench.dispose();
+});
+
+describe('withLines floats both lines, whatever the work leaves behind', () => {
+  const both = { boot0: 'high', nrst: 'low' } as const;
+
+  test.each<[string, (lines: BoardLines) => Promise<unknown>, string]>([
+    ['driven', (lines) => lines.set(both), 'done'],
+    [
+      'driven, and an error',
+      async (lines) => {
+        await lines.set(both);
+        throw new Error('lost');
+      },
+      'lost',
+    ],
+  ])('%s', async (_name, work, ending) => {
+    const rig = await setUp();
+    const driven: string[] = [];
+    const ended = withLines(rig.kit, PINS, async (lines) => {
+      await work(lines).finally(() => driven.push(...Object.values(rig.bench.lines.pins())));
+      return 'done';
+    });
+    expect(await ended.catch(({ message }: Error) => message)).toBe(ending);
+    expect(driven.toSorted()).toEqual(['high', 'low']);
+    expectSafe(rig);
+    // Closed, so that the next job can have them.
+    await withLines(rig.kit, PINS, async () => {});
+    rig.bench.dispose();
+  });
 });
