@@ -1,7 +1,7 @@
 // Holds the board in its ROM for other tools, and lets it go again by itself: octopus.dfu_enter.
 import type { Confirmation } from './gate.ts';
 import type { Report } from './report.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { watched } from './stopwatch.ts';
 import { passGate, visitBootloader, type BoardPlace, type VisitKit } from './visit.ts';
 
 export interface DfuVisit {
@@ -22,9 +22,7 @@ export async function dfuEnter(
   report: Report,
   signal?: AbortSignal,
 ): Promise<DfuVisit> {
-  const watch = new Stopwatch(kit.clock, report);
-  try {
-    watch.begin('preflight');
+  return watched(kit.clock, report, async (watch) => {
     await passGate(kit, order.confirm, watch);
     watch.onBoard = 'The board was not changed.';
     return await visitBootloader(
@@ -45,7 +43,5 @@ export async function dfuEnter(
       },
       async (visit) => visit,
     );
-  } catch (error) {
-    throw watch.blame(error);
-  }
+  });
 }

@@ -9,7 +9,7 @@ import { preflight, type FlashOptions, type FlashPlan, type ImageFile } from './
 import { awaitPrinter } from './printer-verdict.ts';
 import type { FlashResult, Report } from './report.ts';
 import { replaceImage } from './replace-image.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { watched, type Stopwatch } from './stopwatch.ts';
 import { passGate, visitBootloader, type BoardPlace } from './visit.ts';
 
 export interface FlashOrder extends FlashOptions {
@@ -36,17 +36,13 @@ export async function flash(
   report: Report,
   signal?: AbortSignal,
 ): Promise<FlashResult> {
-  const watch = new Stopwatch(kit.clock, report);
-  try {
-    watch.begin('preflight');
+  return watched(kit.clock, report, async (watch) => {
     const plan = preflight(order.place.board, order.file, order);
     await passGate(kit, order.confirm, watch);
     watch.plan(await announce(kit, plan), plan.expectMs);
     if (order.dryRun) return planned(plan, watch);
     return await carryOut(kit, plan, order, watch, signal);
-  } catch (error) {
-    throw watch.blame(error);
-  }
+  });
 }
 
 /** Everything behind the preflight; a restore comes in here with a plan of its own. */

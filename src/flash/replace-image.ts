@@ -42,17 +42,17 @@ export async function replaceImage(
   watch.begin('backup');
   const look = await lookAt(kit, chip, plan, torn, watch);
   judgePlan(plan, options, look.atBase);
-  const todo = planAgainst(plan, chip, torn, look.current);
+  const owed = planAgainst(plan, chip, torn, look.current);
   const isFirstContact = look.worthKeeping.what === 'whole';
-  const backup = todo.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
+  const backup = owed.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
 
   // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
   signal?.throwIfAborted();
 
-  if (todo.erase.length > 0) {
+  if (owed.erase.length > 0) {
     watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${backup?.id}. Flash again, or octopus restore.`;
   }
-  const bytesWritten = await writeAndVerify(plan, todo, options, chip, torn, watch);
+  const bytesWritten = await writeAndVerify(plan, owed, options, chip, torn, watch);
   watch.onBoard = `${hex(image.address)} holds the new firmware, written and read back; it was not seen to run yet.`;
   const before =
     image.address === board.mcu.flashBase ? look.atBase : recognizeAt(look.current, image.address);
@@ -61,7 +61,7 @@ export async function replaceImage(
     before,
     backup,
     bytesWritten,
-    sectorsErased: todo.erase.length,
+    sectorsErased: owed.erase.length,
     verified: options.verify || bytesWritten === 0,
   };
 }
@@ -77,27 +77,27 @@ async function writeAndVerify(
 ): Promise<number> {
   const { board, image } = plan;
   let bytesWritten = 0;
-  let todo = first;
-  for (let round = 1; todo.erase.length > 0; round++) {
+  let owed = first;
+  for (let round = 1; owed.erase.length > 0; round++) {
     // On a chip whose reads spoil the next write, the first writing after a failed read-back only absorbs the damage.
     const writings = round > 1 && board.mcu.readSpoilsNextWrite ? 2 : 1;
     for (let i = 0; i < writings; i++) {
-      await chip.write(todo, {
+      await chip.write(owed, {
         erasing: (done, total) => watch.progress('erase', done, total),
         writing: (done, total) => watch.progress('write', done, total),
       });
-      bytesWritten += todo.write.reduce((sum, run) => sum + run.bytes.length, 0);
+      bytesWritten += owed.write.reduce((sum, run) => sum + run.bytes.length, 0);
     }
-    torn.mended(todo.erase);
+    torn.mended(owed.erase);
     if (!options.verify) return bytesWritten;
     const seen = await torn.read(chip, image.address, image.bytes.length, (done) =>
       watch.progress('verify', done, image.bytes.length),
     );
-    todo = planAgainst(plan, chip, torn, seen);
-    if (todo.erase.length === 0) return bytesWritten;
+    owed = planAgainst(plan, chip, torn, seen);
+    if (owed.erase.length === 0) return bytesWritten;
     if (round > 1) throw verifyFailed(image, seen);
     watch.note(
-      `The read-back differs in ${todo.erase.length} sectors: they are erased and written once more.`,
+      `The read-back differs in ${owed.erase.length} sectors: they are erased and written once more.`,
     );
   }
   return bytesWritten;

@@ -4,7 +4,7 @@ import { pulseReset } from './enter-bootloader.ts';
 import type { Confirmation } from './gate.ts';
 import { withLines } from './lines.ts';
 import type { Report } from './report.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { watched } from './stopwatch.ts';
 import { passGate, withKlipperStopped, type BoardPlace, type VisitKit } from './visit.ts';
 import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
@@ -22,9 +22,7 @@ export async function reset(
   report: Report,
   signal?: AbortSignal,
 ): Promise<ResetSeen> {
-  const watch = new Stopwatch(kit.clock, report);
-  try {
-    watch.begin('preflight');
+  return watched(kit.clock, report, async (watch) => {
     await passGate(kit, order.confirm, watch);
     const { board, pins } = order.place;
     return await withKlipperStopped(kit, watch, signal, () =>
@@ -55,7 +53,5 @@ export async function reset(
         };
       }),
     );
-  } catch (error) {
-    throw watch.blame(error);
-  }
+  });
 }

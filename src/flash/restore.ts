@@ -10,7 +10,7 @@ import { carryOut, type FlashKit } from './flash.ts';
 import type { Confirmation } from './gate.ts';
 import { estimateMs, type FlashPlan } from './preflight.ts';
 import type { FlashResult, Report } from './report.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { watched } from './stopwatch.ts';
 import { passGate, type BoardPlace } from './visit.ts';
 
 export interface RestoreOrder {
@@ -27,9 +27,7 @@ export async function restore(
   report: Report,
   signal?: AbortSignal,
 ): Promise<FlashResult> {
-  const watch = new Stopwatch(kit.clock, report);
-  try {
-    watch.begin('preflight');
+  return watched(kit.clock, report, async (watch) => {
     const { board } = order.place;
     const { record, bytes } = await readBackup(kit, board.name, order.backup);
     const plan = planOf(order.place, record, bytes);
@@ -48,9 +46,7 @@ export async function restore(
       replaceBootloader: true,
     };
     return await carryOut(kit, plan, options, watch, signal);
-  } catch (error) {
-    throw watch.blame(error);
-  }
+  });
 }
 
 /** A copy goes back where it came from. Its passport tells the application in it, or else what it begins with. */

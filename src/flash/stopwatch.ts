@@ -63,3 +63,18 @@ export class Stopwatch {
     this.#phaseStartedAt = now;
   }
 }
+
+/** Runs `work` with a stopwatch, beginning with its preflight; an error says what is on the board now. */
+export async function watched<T>(
+  clock: Clock,
+  report: Report,
+  work: (watch: Stopwatch) => Promise<T>,
+): Promise<T> {
+  const watch = new Stopwatch(clock, report);
+  try {
+    watch.begin('preflight');
+    return await work(watch);
+  } catch (error) {
+    throw watch.blame(error);
+  }
+}

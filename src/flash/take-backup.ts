@@ -3,7 +3,7 @@ import { readBackup, type BackupRecord } from './backup.ts';
 import type { Confirmation } from './gate.ts';
 import { keepWhole } from './look.ts';
 import type { BackupOutcome, Report, Timings } from './report.ts';
-import { Stopwatch } from './stopwatch.ts';
+import { watched } from './stopwatch.ts';
 import { passGate, visitBootloader, type BoardPlace, type VisitKit } from './visit.ts';
 
 export interface BackupTaken {
@@ -20,9 +20,7 @@ export async function takeBackup(
   report: Report,
   signal?: AbortSignal,
 ): Promise<BackupTaken> {
-  const watch = new Stopwatch(kit.clock, report);
-  try {
-    watch.begin('preflight');
+  return watched(kit.clock, report, async (watch) => {
     const { board } = order.place;
     await passGate(kit, order.confirm, watch);
     watch.onBoard = 'The board was not changed.';
@@ -39,7 +37,5 @@ export async function takeBackup(
     );
     const { record } = await readBackup(kit, board.name, backup.id);
     return { backup, record, notes: watch.notes, timings: watch.timings() };
-  } catch (error) {
-    throw watch.blame(error);
-  }
+  });
 }
