@@ -4,20 +4,6 @@ import { withLines } from '../../src/flash/lines.ts';
 import type { GpioHost, GpioLines } from '../../src/ports/gpio.ts';
 import { expectSafe, failureOf, PINS, setUp } from '../support/bench.ts';
 
-test('work that dies with both lines driven leaves both floating, and the next one may open them', async () => {
-  const rig = await setUp();
-  const failure = await failureOf(
-    withLines(rig.kit, PINS, async (lines) => {
-      await lines.set({ boot0: 'high', nrst: 'low' });
-      throw new Error('died');
-    }),
-  );
-  expect(failure.message).toBe('died');
-  expectSafe(rig);
-  await withLines(rig.kit, PINS, async () => {});
-  rig.bench.dispose();
-});
-
 test('lines that an earlier process left driven float before any work begins', async () => {
   const rig = await setUp();
   rig.bench.lines.drive('boot0', 'high');
