@@ -68,7 +68,12 @@ export class MoonrakerLink {
   }
 
   get isUp(): boolean {
-    return this.#session !== undefined;
+    return this.#open !== undefined;
+  }
+
+  /** A session ends a moment before `run` hears of it. */
+  get #open(): Session | undefined {
+    return this.#session?.isOpen === true ? this.#session : undefined;
   }
 
   /** Connects and reconnects until `signal` is aborted; never rejects. */
@@ -96,7 +101,7 @@ export class MoonrakerLink {
    * or no answer in time (10 s unless given).
    */
   async request(method: string, params?: object, options: RequestOptions = {}): Promise<unknown> {
-    const session = this.#session ?? (await this.#nextSession(options.waitMs ?? 0));
+    const session = this.#open ?? (await this.#nextSession(options.waitMs ?? 0));
     if (session === undefined)
       throw unreachable('there is no connection to Moonraker', this.#parts.dialer.place);
     return session.request(method, params, options.timeoutMs ?? REQUEST_TIMEOUT_MS);
@@ -104,8 +109,9 @@ export class MoonrakerLink {
 
   /** Sends without waiting for an answer; false when there is no connection. */
   notify(method: string, params: object): boolean {
-    this.#session?.notify(method, params);
-    return this.isUp;
+    const session = this.#open;
+    session?.notify(method, params);
+    return session !== undefined;
   }
 
   /** Hears Moonraker's notifications of that name: `notify_klippy_ready`. */
@@ -197,7 +203,7 @@ export class MoonrakerLink {
   async #nextSession(waitMs: number): Promise<Session | undefined> {
     if (waitMs <= 0) return undefined;
     await waitFor(this.#parts.clock, waitMs, (wake) => this.onUp(wake));
-    return this.#session;
+    return this.#open;
   }
 
   #hear(method: string, params: unknown): void {

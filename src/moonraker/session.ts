@@ -58,6 +58,10 @@ export class Session implements WireListener {
     return this.#heard;
   }
 
+  get isOpen(): boolean {
+    return this.#endReason === undefined;
+  }
+
   close(reason: string): void {
     this.#finish(reason);
     this.#wire?.close(reason);
