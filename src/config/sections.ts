@@ -112,18 +112,19 @@ class Reading {
   }
 
   take(line: Line): void {
-    const content = line.content.trim();
+    const text = this.#dialect.unescape(line.content);
+    const content = text.trim();
     // oxlint-disable-next-line no-control-regex -- looking for control characters is the point
     if (this.#dialect.refusesControls && /[\0-\x08\x0b-\x1f\x7f]/.test(line.content + line.comment)) {
       throw this.#wrong(line, 'a control character', 'Delete the line and type it again.');
     }
     if (content === '') {
-      if (this.#dialect.keepsBlankLines) this.#open?.parts.push('');
+      if (this.#dialect.keepsBlankLines && !line.comment.startsWith(';')) this.#open?.parts.push('');
       return;
     }
-    const indent = this.#indentOf(line.content);
+    const indent = this.#indentOf(text);
     if (this.#open !== undefined && indent > this.#open.indent) {
-      this.#open.parts.push(this.#dialect.unescape(content));
+      this.#open.parts.push(content);
       this.#open.lastLine = line.number;
       return;
     }
@@ -176,7 +177,7 @@ class Reading {
         'Delete one of the two.',
       );
     }
-    const value = this.#dialect.unescape(content.slice(delimiter + 1).trim());
+    const value = content.slice(delimiter + 1).trim();
     this.#open = { key, parts: [value], firstLine: line.number, lastLine: line.number, indent };
   }
 
