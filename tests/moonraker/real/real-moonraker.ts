@@ -1,0 +1,166 @@
+// A real Moonraker on loopback with a data folder of its own, and a plain client beside the agent.
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { WebSocket } from 'ws';
+
+type Message = Record<string, any>; // oxlint-disable-line typescript/no-explicit-any
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** Polls: for what a process outside does. The time is a limit, never an expectation. */
+export async function eventually<T>(
+  what: string,
+  look: () => Promise<T | undefined> | T | undefined,
+): Promise<T> {
+  const until = Date.now() + 30_000;
+  for (;;) {
+    const found = await look();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > until) throw new Error(`not within 30 s: ${what}`);
+    await sleep(50);
+  }
+}
+
+export interface RealMoonrakerOptions {
+  /** Nobody is trusted by address; WebSocket clients need the API key. */
+  readonly needsKey?: boolean;
+}
+
+export class RealMoonraker {
+  readonly socketPath: string;
+  readonly url: string;
+  readonly #folder: string;
+  readonly #process: ChildProcess;
+
+  private constructor(folder: string, port: number, child: ChildProcess) {
+    this.#folder = folder;
+    this.#process = child;
+    this.url = `http://127.0.0.1:${port}`;
+    this.socketPath = join(folder, 'comms/moonraker.sock');
+  }
+
+  static async start({ needsKey = false }: RealMoonrakerOptions = {}): Promise<RealMoonraker> {
+    const program = execFileSync(join(import.meta.dirname, 'setup.sh'), { encoding: 'utf8' }).trim();
+    const folder = mkdtempSync(join(tmpdir(), 'octopus-moonraker-'));
+    for (const name of ['config', 'logs', 'comms']) mkdirSync(join(folder, name));
+    const port = await freePort();
+    writeFileSync(
+      join(folder, 'config/moonraker.conf'),
+      [
+        '[server]',
+        'host: 127.0.0.1',
+        `port: ${port}`,
+        `klippy_uds_address: ${folder}/comms/klippy.sock`,
+        '[machine]',
+        'provider: none',
+        'validate_service: False',
+        'validate_config: False',
+        '[authorization]',
+        needsKey ? 'trusted_clients: 192.0.2.1' : 'trusted_clients: 127.0.0.1',
+        '',
+      ].join('\n'),
+    );
+    const child = spawn(program, ['-d', folder], { stdio: 'ignore' });
+    const moonraker = new RealMoonraker(folder, port, child);
+    try {
+      await eventually('Moonraker answers', () => moonraker.#isThere());
+    } catch (error) {
+      const log = moonraker.log();
+      await moonraker.stop();
+      throw new Error(log.slice(-4000), { cause: error });
+    }
+    return moonraker;
+  }
+
+  log(): string {
+    return readFileSync(join(this.#folder, 'logs/moonraker.log'), 'utf8');
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
+      this.#process.kill('SIGKILL');
+      await once(this.#process, 'exit');
+    }
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** POST as a browser or curl would. */
+  async post(path: string, body: object): Promise<{ status: number; body: Message }> {
+    const response = await fetch(this.url + path, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+    return { status: response.status, body: (await response.json()) as Message };
+  }
+
+  async #isThere(): Promise<true | undefined> {
+    if (this.#process.exitCode !== null) throw new Error(`Moonraker ended with ${this.#process.exitCode}`);
+    try {
+      // Any answer will do: one that asks for a key is an answer.
+      await fetch(`${this.url}/server/info`);
+      return true;
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+/** A client like Mainsail: JSON-RPC over a WebSocket, written here so that it shares nothing with the agent. */
+export class PlainClient {
+  readonly heard: Message[] = [];
+  readonly #socket: WebSocket;
+  readonly #waiting = new Map<number, (answer: Message) => void>();
+  #id = 0;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on('error', () => {});
+    socket.on('message', (data) => {
+      const message = JSON.parse((data as Buffer).toString('utf8')) as Message;
+      if ('method' in message) this.heard.push(message);
+      else this.#waiting.get(message['id'])?.(message);
+    });
+  }
+
+  static async connect(url: string): Promise<PlainClient> {
+    const socket = new WebSocket(`${url.replace('http', 'ws')}/websocket`);
+    await once(socket, 'open');
+    return new PlainClient(socket);
+  }
+
+  ask(method: string, params: object = {}): Promise<Message> {
+    const id = ++this.#id;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      this.#socket.send(JSON.stringify({ jsonrpc: '2.0', method, params, id }));
+    });
+  }
+
+  agent(method: string, args?: unknown): Promise<Message> {
+    return this.ask('server.extensions.request', { agent: 'octopus', method, arguments: args });
+  }
+
+  /** The agent's events of one name, in the order they came. */
+  events(name: string): Message[] {
+    return this.heard
+      .filter(({ method, params }) => method === 'notify_agent_event' && params[0].event === name)
+      .map(({ params }) => params[0].data);
+  }
+
+  close(): void {
+    this.#socket.terminate();
+  }
+}
