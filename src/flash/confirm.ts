@@ -77,19 +77,22 @@ export async function confirmBoot(
   return `Klipper ${version} on ${seen.ttyPath}`;
 }
 
-/** A firmware that does not show itself on USB cannot be seen to run, but its ROM can be seen where a jumper brings it back. */
-async function refuseRomAgain(
+/**
+ * A firmware that does not show itself on USB cannot be seen to run, but its ROM can be seen where a jumper brings it
+ * back. Ends as soon as anything else shows itself there. Throws `no-boot`.
+ */
+export async function refuseRomAgain(
   kit: Pick<Kit, 'usb' | 'clock' | 'store'>,
   board: string,
   { busPath }: Seat,
 ): Promise<void> {
   const { romAppearsMs = 0 } = await recall(kit, board);
-  const rom = await waitForUsb(
+  const seen = await waitForUsb(
     kit,
-    (now) => now.find((device) => device.busPath === busPath && usbKind(device) === 'romDfu'),
+    (now) => now.find((device) => device.busPath === busPath && usbKind(device) !== undefined),
     Math.max(ROM_COMES_WITHIN_MS, 2 * romAppearsMs),
   );
-  if (rom !== undefined) throw romAgain(rom);
+  if (seen !== undefined && usbKind(seen) === 'romDfu') throw romAgain(seen);
 }
 
 /** Asks a running Klipper for its dictionary. Throws `wrong-device`, `busy`. */

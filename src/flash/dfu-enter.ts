@@ -1,4 +1,5 @@
 // Holds the board in its ROM for other tools, and lets it go again by itself: octopus.dfu_enter.
+import { refuseRomAgain } from './confirm.ts';
 import type { Confirmation } from './gate.ts';
 import type { Report } from './report.ts';
 import { watched } from './stopwatch.ts';
@@ -41,7 +42,11 @@ export async function dfuEnter(
         });
         return { busPath, uid, flashSizeBytes, transferSizeBytes, leftBecause };
       },
-      async (visit) => visit,
+      async (visit, seat) => {
+        watch.begin('confirm');
+        await refuseRomAgain(kit, order.place.board.name, seat);
+        return visit;
+      },
     );
   });
 }

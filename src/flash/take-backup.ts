@@ -1,5 +1,6 @@
 // The whole flash read and kept, nothing changed: octopus.backup.
 import { readBackup, type BackupRecord } from './backup.ts';
+import { refuseRomAgain } from './confirm.ts';
 import type { Confirmation } from './gate.ts';
 import { keepWhole } from './look.ts';
 import type { BackupOutcome, Report, Timings } from './report.ts';
@@ -33,7 +34,11 @@ export async function takeBackup(
         watch.begin('backup');
         return keepWhole(kit, chip, board, torn, watch);
       },
-      async (kept) => kept,
+      async (kept, seat) => {
+        watch.begin('confirm');
+        await refuseRomAgain(kit, board.name, seat);
+        return kept;
+      },
     );
     const { record } = await readBackup(kit, board.name, backup.id);
     return { backup, record, notes: watch.notes, timings: watch.timings() };

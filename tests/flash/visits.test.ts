@@ -4,9 +4,19 @@ import { dfuEnter } from '../../src/flash/dfu-enter.ts';
 import { releaseLines } from '../../src/flash/release-lines.ts';
 import { reset } from '../../src/flash/reset.ts';
 import { status } from '../../src/flash/status.ts';
+import { takeBackup } from '../../src/flash/take-backup.ts';
 import type { BoardState } from '../../src/virtual/state.ts';
 import { OLD_KLIPPER } from '../../src/virtual/forge.ts';
-import { BOARDS, expectSafe, flashBytes, klipperFor, PINS, setUp, type TestBench } from '../support/bench.ts';
+import {
+  BOARDS,
+  expectSafe,
+  failureOf,
+  flashBytes,
+  klipperFor,
+  PINS,
+  setUp,
+  type TestBench,
+} from '../support/bench.ts';
 import { expectUntouched, wholeFlash } from '../support/untouched.ts';
 
 const quiet = () => {};
@@ -183,4 +193,30 @@ test('a line that stays driven is an error, not a success', async () => {
     advice: expect.stringMatching(/lines-release/),
   });
   rig.bench.dispose();
+});
+
+describe('a jumper fitted: the board is in DFU mode again after the visit, and that is said', () => {
+  const fitted = { lines: { jumperFitted: true } };
+
+  test('dfu_enter', async () => {
+    const rig = await setUp(fitted);
+    expect(await failureOf(hold(rig, 1_000))).toMatchObject({
+      code: 'no-boot',
+      advice: expect.stringContaining('jumper'),
+    });
+    expectSafe(rig);
+    rig.bench.dispose();
+  });
+
+  test('backup: kept all the same', async () => {
+    const rig = await setUp(fitted);
+    const taking = takeBackup(rig.kit, { place: rig.place, confirm: CONFIRM }, quiet);
+    expect(await failureOf(taking)).toMatchObject({
+      code: 'no-boot',
+      advice: expect.stringContaining('jumper'),
+    });
+    expect(await rig.kit.store.list('backups')).toHaveLength(2);
+    expectSafe(rig);
+    rig.bench.dispose();
+  });
 });
