@@ -20,6 +20,8 @@ const STOP_TIMEOUT_MS = 100_000;
 const START_TIMEOUT_MS = 60_000;
 /** supervisorctl answers when the action is over: up to its startsecs and stopwaitsecs, 10 s by default. */
 const ACTION_TIMEOUT_MS = 30_000;
+/** Moonraker waits 6 s for supervisorctl, which itself waits 10 s (stopwaitsecs) before it kills. */
+const FAILED_ACTION_MS = 15_000;
 const CONNECTION_WAIT_MS = 10_000;
 /** The look beside the events: they are missed while the connection is down. */
 const LOOK_MS = 500;
@@ -61,6 +63,7 @@ export class KlipperService {
     const changes = new Changes(this.#link, this.#clock);
     let isAsked = false;
     let trouble: unknown;
+    let giveUpAt = until;
     try {
       for (;;) {
         try {
@@ -68,13 +71,17 @@ export class KlipperService {
           if (!isAsked) await this.#ask(`machine.services.${action}`, { service: unit }, ACTION_TIMEOUT_MS);
           isAsked = true;
           if (isReached(await this.#look(unit))) return;
-          trouble = undefined;
         } catch (thrown) {
-          if (thrown instanceof MoonrakerRefusal) throw refused(action, thrown);
+          trouble = thrown instanceof MoonrakerRefusal ? refused(action, thrown) : thrown;
+          if (thrown instanceof MoonrakerRefusal) {
+            // "No" is final. A failed command is not: it may have outlasted Moonraker's patience and still succeed.
+            if (isAsked || thrown.code < 500) throw trouble;
+            isAsked = true;
+            giveUpAt = Math.min(until, this.#clock.now() + FAILED_ACTION_MS);
+          }
           if (thrown instanceof OctopusError && thrown.place === UNKNOWN_UNIT) throw thrown;
-          trouble = thrown;
         }
-        const leftMs = until - this.#clock.now();
+        const leftMs = giveUpAt - this.#clock.now();
         if (leftMs <= 0) throw trouble ?? late(action, timeoutMs);
         await changes.next(Math.min(LOOK_MS, leftMs));
       }

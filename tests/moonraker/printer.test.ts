@@ -222,7 +222,6 @@ describe("Klipper's service", () => {
   test.each([
     ["Service 'klipper' not allowed", 'moonraker.asvc'],
     ["Service 'klipper' not installed", 'provider'],
-    ['DBus Connection Not Available', 'log'],
   ])('refused: %s', async (message, advice) => {
     klipper.refusal = new RpcError(400, message);
     const since = world.clock.now();
@@ -232,6 +231,28 @@ describe("Klipper's service", () => {
       advice: expect.stringContaining(advice),
     });
     expect(world.clock.now() - since).toBeLessThan(100);
+  });
+
+  test('whose command failed is watched a while: it may still have worked', async () => {
+    const { answers } = world.moonraker;
+    const stop = answers.get('machine.services.stop');
+    answers.set('machine.services.stop', (params, connection) => {
+      stop?.(params, connection);
+      throw new RpcError(500, 'Command timed out');
+    });
+    await printer.stopKlipper();
+    expect(klipper.active).toBe('inactive');
+  });
+
+  test('whose command failed and did nothing is reported with that failure', async () => {
+    klipper.refusal = new RpcError(503, 'DBus Connection Not Available');
+    const since = world.clock.now();
+    await expect(printer.stopKlipper()).rejects.toMatchObject({
+      code: 'printer-unreachable',
+      message: 'Moonraker refuses to stop Klipper: DBus Connection Not Available',
+    });
+    expect(world.clock.now() - since).toBeLessThan(16_000);
+    expect(klipper.asked).toHaveLength(1);
   });
 
   test('that Moonraker does not know, with provider none, is reported at once', async () => {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 
@@ -36,6 +36,13 @@ export async function eventually<T>(
 export interface RealMoonrakerOptions {
   /** Nobody is trusted by address; WebSocket clients need the API key. */
   readonly needsKey?: boolean;
+  /** The supervisord that controls Klipper; without it Moonraker controls no services. */
+  readonly supervisorConfig?: string;
+}
+
+/** The folder of Moonraker's programs, installed at the first call. */
+export function programs(): string {
+  return dirname(execFileSync(join(import.meta.dirname, 'setup.sh'), { encoding: 'utf8' }).trim());
 }
 
 export class RealMoonraker {
@@ -51,8 +58,11 @@ export class RealMoonraker {
     this.socketPath = join(folder, 'comms/moonraker.sock');
   }
 
-  static async start({ needsKey = false }: RealMoonrakerOptions = {}): Promise<RealMoonraker> {
-    const program = execFileSync(join(import.meta.dirname, 'setup.sh'), { encoding: 'utf8' }).trim();
+  static async start({
+    needsKey = false,
+    supervisorConfig,
+  }: RealMoonrakerOptions = {}): Promise<RealMoonraker> {
+    const bin = programs();
     const folder = mkdtempSync(join(tmpdir(), 'octopus-moonraker-'));
     for (const name of ['config', 'logs', 'comms']) mkdirSync(join(folder, name));
     const port = await freePort();
@@ -64,7 +74,9 @@ export class RealMoonraker {
         `port: ${port}`,
         `klippy_uds_address: ${folder}/comms/klippy.sock`,
         '[machine]',
-        'provider: none',
+        ...(supervisorConfig === undefined
+          ? ['provider: none']
+          : ['provider: supervisord_cli', `supervisord_config_path: ${supervisorConfig}`]),
         'validate_service: False',
         'validate_config: False',
         '[authorization]',
@@ -72,7 +84,10 @@ export class RealMoonraker {
         '',
       ].join('\n'),
     );
-    const child = spawn(program, ['-d', folder], { stdio: 'ignore' });
+    const child = spawn(join(bin, 'moonraker'), ['-d', folder], {
+      stdio: 'ignore',
+      env: { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` },
+    });
     const moonraker = new RealMoonraker(folder, port, child);
     try {
       await eventually('Moonraker answers', () => moonraker.#isThere());

@@ -1,5 +1,5 @@
 // The link on a real Moonraker from PyPI: what the fake one of the other tests claims, seen here.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { OctopusError } from '../../../src/errors.ts';
 import { createAgent, type Agent, type AgentParts } from '../../../src/moonraker/agent.ts';
 import type { LinkEvent } from '../../../src/moonraker/link.ts';
@@ -9,6 +9,8 @@ import { webSocketDialer } from '../../../src/moonraker/websocket-wire.ts';
 import type { Handler } from '../../../src/moonraker/serving.ts';
 import { RealClock } from '../../../src/virtual/real-clock.ts';
 import { PlainClient, RealMoonraker, eventually } from './real-moonraker.ts';
+
+jest.setTimeout(60_000);
 
 let moonraker: RealMoonraker;
 beforeAll(async () => {
@@ -238,7 +240,12 @@ describe('where a key is asked for', () => {
     };
     const wrong = startAgent({ dialer: webSocketDialer({ url: locked.url, apiKey: 'wrong' }), identity });
     await eventually('the refusal', () => wrong.told.find(({ kind }) => kind === 'down'));
-    expect(wrong.told[0]).toMatchObject({ kind: 'down', reason: expect.any(String) });
+    expect(wrong.told[0]).toMatchObject({ kind: 'down', reason: expect.stringContaining('Invalid API Key') });
+    await cleanups.pop()?.();
+
+    const header = startAgent({ dialer: webSocketDialer({ url: locked.url, apiKey: 'wrong' }) });
+    await eventually('the refusal', () => header.told.find(({ kind }) => kind === 'down'));
+    expect(header.told[0]).toMatchObject({ kind: 'down', advice: expect.stringContaining('api_key') });
     await cleanups.pop()?.();
 
     const local = startAgent({ dialer: unixDialer(locked.socketPath) });
