@@ -66,6 +66,18 @@ test('a phase is never held back, and the progress before it comes before it', a
   expect(numbers()).toEqual([1, 3, 4]);
 });
 
+test('a phase in between does not hasten the progress after it', async () => {
+  progress(1);
+  progress(2);
+  await world.clock.sleep(200);
+  tell({ kind: 'phase', phase: 'verify' });
+  const since = world.clock.now();
+  progress(3);
+  await world.clock.sleep(1000);
+  expect(numbers()).toEqual([1, 2, 3, 4]);
+  expect(world.moonraker.events.at(-1)?.['at']).toBe(since + PROGRESS_MS);
+});
+
 test('two jobs do not hold each other back', async () => {
   progress(1);
   world.agent.events.told(

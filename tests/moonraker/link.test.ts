@@ -104,6 +104,16 @@ test('Moonraker absent for an hour: tried for ever, never more often than once a
   await world.until(isUp);
 });
 
+test('after a long absence and a connection the next loss is retried after 1 s again', async () => {
+  world = startWorld(undefined, {}, (moonraker) => (moonraker.isListening = false));
+  await world.clock.sleep(600_000);
+  world.moonraker.isListening = true;
+  await world.until(isUp);
+  world.moonraker.now.close('restarting');
+  await world.until(isUp);
+  expect(downs().at(-1)).toMatchObject({ retryInMs: 1000 });
+});
+
 test('a Moonraker that closes each connection at once is asked at most once a second', async () => {
   world = startWorld();
   for (let i = 0; i < 50; i++) {
