@@ -89,7 +89,7 @@ export function flashSummary(answer: FlashAnswer): readonly string[] {
         'written',
         answer.sectorsErased === 0
           ? 'nothing: the board held exactly this'
-          : `${answer.bytesWritten} bytes, ${answer.sectorsErased} sectors erased`,
+          : `${answer.bytesWritten} bytes, ${answer.sectorsErased} ${answer.sectorsErased === 1 ? 'sector' : 'sectors'} erased`,
       ],
       ['verified', answer.verified ? 'yes, every byte read back' : 'no'],
       ['booted', answer.boot],

@@ -18,18 +18,19 @@ export interface Intent {
 
 /** Throws the refusal, or returns. A refusal has erased nothing. */
 export function judgeWrite(intent: Intent, resident: AtFlashBase): void {
-  if (intent.kind === 'katapult-deployer') {
-    throw new OctopusError(
-      'deployer-by-dfu',
-      'a Katapult deployer is installed by the bootloader it replaces, never by DFU',
-      {
-        place: 'image',
-        advice: 'Flash katapult.bin itself with replace_bootloader.',
-      },
-    );
-  }
+  judgeKind(intent.kind);
   if (intent.address === intent.flashBase) judgeAtBase(intent, resident);
   else judgeBehind(intent, resident);
+}
+
+/** What is refused wherever it would go, and so before the chip is looked at. */
+export function judgeKind(kind: FirmwareKind): void {
+  if (kind !== 'katapult-deployer') return;
+  throw new OctopusError(
+    'deployer-by-dfu',
+    'a Katapult deployer is installed by the bootloader it replaces, never by DFU',
+    { place: 'image', advice: 'Flash katapult.bin itself with replace_bootloader.' },
+  );
 }
 
 function judgeAtBase(intent: Intent, resident: AtFlashBase): void {

@@ -6,7 +6,7 @@ import { inspectImage } from '../firmware/inspect.ts';
 import type { Passport } from '../firmware/passport.ts';
 import { readImage } from '../firmware/image.ts';
 import { sectorsOf, type PlannedImage, type PlanSector } from '../firmware/plan.ts';
-import { judgeWrite, type AtFlashBase } from '../firmware/write-rules.ts';
+import { judgeKind, judgeWrite, type AtFlashBase } from '../firmware/write-rules.ts';
 
 export interface ImageFile {
   /** As the user named it, for messages. */
@@ -35,13 +35,8 @@ export interface FlashPlan {
 /** Klipper stopped, ROM entered, flash read, read back, booted, identified, Klipper ready: the sum on the virtual board. */
 const AROUND_THE_WRITE_MS = 6_000;
 
-/** Throws a refusal; nothing was touched. `resident` is what an earlier flash or backup saw at the flash's start. */
-export function preflight(
-  board: Board,
-  file: ImageFile,
-  options: FlashOptions,
-  resident?: AtFlashBase,
-): FlashPlan {
+/** Throws a refusal; nothing was touched. What depends on the chip's content is judged when that was read. */
+export function preflight(board: Board, file: ImageFile, options: FlashOptions): FlashPlan {
   const read = readImage(file.bytes, file.name);
   const passport = inspectImage(read);
   const { mcu } = board;
@@ -90,12 +85,7 @@ export function preflight(
     );
   }
   const sectors = sectorsOf(mcu.sectors, address, read.bytes.length);
-  if (resident !== undefined || passport.kind === 'katapult-deployer') {
-    judgeWrite(
-      intentOf(board, passport, address, options),
-      resident ?? { kind: 'unknown', launchAddress: null, version: null },
-    );
-  }
+  judgeKind(passport.kind);
   return {
     board,
     passport,
