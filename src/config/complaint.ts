@@ -1,6 +1,5 @@
 // Configuration: every refusal names the file, the line and the cure, in ASCII.
-import { OctopusError } from '../errors.ts';
-import { nearest } from './nearest.ts';
+import { OctopusError, nearest } from '../errors.ts';
 
 const QUOTED_MAX = 60;
 

@@ -1,7 +1,6 @@
 // Methods: parameters as data. The same table checks a call from Moonraker and makes the options of the command line.
 import { array, boolean, coerce, create, enums, number, refine, string, type Struct } from 'superstruct';
-import { OctopusError } from '../errors.ts';
-import { nearest } from './nearest.ts';
+import { OctopusError, nearest } from '../errors.ts';
 
 export interface Parameter<T> {
   /** Also takes the text forms that G-code macros and command lines give. Throws for what is not allowed. */

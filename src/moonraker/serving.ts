@@ -8,8 +8,7 @@ import {
   type JSONRPCRequest,
   type JSONRPCResponse,
 } from 'json-rpc-2.0';
-import { OctopusError } from '../errors.ts';
-import { nearest } from '../methods/nearest.ts';
+import { OctopusError, nearest } from '../errors.ts';
 import { errorForCaller } from './rpc-errors.ts';
 
 /** `request` waits for an answer; `macro` is a remote method called by Klipper, which nobody hears the answer of. */

@@ -1,7 +1,7 @@
 // The typed getters: each value, each refusal at its own line, and the nearest right spelling.
+import { nearest } from '../../src/errors.ts';
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
-import { nearest } from '../../src/config/nearest.ts';
 import { SectionReader } from '../../src/config/section-reader.ts';
 import { readDocument } from '../../src/config/sections.ts';
 import { answerOrRefusal, refused } from './refused.ts';
