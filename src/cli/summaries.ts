@@ -41,8 +41,9 @@ export function backupSummary(answer: AnswerOf<typeof METHODS.backup>): readonly
   ];
 }
 
-export function backupsSummary({ backups }: AnswerOf<typeof METHODS.backups>): readonly string[] {
-  return backups.length === 0 ? ['No backups.'] : backups.map(backupLine);
+export function backupsSummary({ backups, unreadable }: AnswerOf<typeof METHODS.backups>): readonly string[] {
+  const damaged = unreadable.map((key) => `damaged, cannot be used: ${key}`);
+  return backups.length === 0 ? ['No backups.', ...damaged] : [...backups.map(backupLine), ...damaged];
 }
 
 export function resetSummary({ seen, busPath }: AnswerOf<typeof METHODS.reset>): readonly string[] {

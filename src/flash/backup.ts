@@ -34,7 +34,8 @@ export async function listBackups(kit: Pick<Kit, 'store'>, board: string): Promi
   return (await readRecords(kit, board)).records;
 }
 
-async function readRecords(
+/** All descriptions of a board's backups, oldest first, and the keys of those that cannot be read. */
+export async function readRecords(
   kit: Pick<Kit, 'store'>,
   board: string,
 ): Promise<{ readonly records: readonly BackupRecord[]; readonly unreadable: readonly string[] }> {

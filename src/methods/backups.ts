@@ -1,6 +1,6 @@
 // octopus.backups
 import { boardNames } from '../boards/boards.ts';
-import { listBackups } from '../flash/backup.ts';
+import { readRecords } from '../flash/backup.ts';
 import { backupAnswer } from './answers.ts';
 import { board } from './common-parameters.ts';
 import { defineMethod } from './method.ts';
@@ -13,7 +13,11 @@ export const backups = defineMethod({
   parameters: { board: optional(board, 'only of this board') },
   async run({ kit }, values) {
     const boards = values.board === undefined ? boardNames() : [values.board];
-    const lists = await Promise.all(boards.map((name) => listBackups(kit, name)));
-    return { backups: lists.flat().map(backupAnswer) };
+    const lists = await Promise.all(boards.map((name) => readRecords(kit, name)));
+    return {
+      backups: lists.flatMap(({ records }) => records.map(backupAnswer)),
+      /** Files whose description is damaged: their backups cannot be used. */
+      unreadable: lists.flatMap(({ unreadable }) => unreadable),
+    };
   },
 });

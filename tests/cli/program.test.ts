@@ -85,7 +85,7 @@ test('without hardware: exit code 1, and inspect and backups work', async () => 
     sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
     resetVector: '0x0800f009',
   });
-  expect(one((await run(['backups', '--json'])).out)).toEqual({ backups: [] });
+  expect(one((await run(['backups', '--json'])).out)).toEqual({ backups: [], unreadable: [] });
 });
 
 test('a flash, a refusal, a restore and the rest on one board', async () => {

@@ -1,6 +1,12 @@
 // Copies of a board: taken, kept once, listed, refused when damaged, and put back bit by bit.
 import { describe, expect, test } from '@jest/globals';
-import { keepBackup, listBackups, readBackup, type BackupFacts } from '../../src/flash/backup.ts';
+import {
+  keepBackup,
+  listBackups,
+  readBackup,
+  readRecords,
+  type BackupFacts,
+} from '../../src/flash/backup.ts';
 import { restore, type RestoreOrder } from '../../src/flash/restore.ts';
 import { takeBackup } from '../../src/flash/take-backup.ts';
 import { forgeKatapult, OLD_KLIPPER } from '../../src/virtual/forge.ts';
@@ -187,6 +193,8 @@ describe('one damaged copy', () => {
     const { backup: good } = await backUp(rig);
     await rig.kit.store.write(`backups/${board}/${first.backup.id}${ending}`, new Uint8Array(10).fill(0x20));
     expect((await listBackups(rig.kit, board)).map(({ id }) => id)).toContain(good.id);
+    // Left out of the list, but not in silence.
+    expect((await readRecords(rig.kit, board)).unreadable).toHaveLength(ending === '.json' ? 1 : 0);
     expect((await readBackup(rig.kit, board, good.id)).record.id).toBe(good.id);
     expect(await flashBytes(rig, klipperFor(rig, { version: 'v1.0.0-next' }))).toMatchObject({
       state: 'done',
