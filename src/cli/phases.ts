@@ -17,5 +17,5 @@ const WRITING = [
 export const PHASES_OF: Readonly<Record<string, readonly [Phase, ...Phase[]] | undefined>> = {
   'octopus.flash': WRITING,
   'octopus.restore': WRITING,
-  'octopus.backup': ['preflight', 'stop', 'enter', 'backup', 'boot'],
+  'octopus.backup': ['preflight', 'stop', 'enter', 'backup', 'boot', 'confirm'],
 };

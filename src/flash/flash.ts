@@ -59,7 +59,7 @@ export async function carryOut(
     order.place,
     watch,
     signal,
-    (chip, torn) => replaceImage(kit, plan, order, chip, torn, watch, signal),
+    replaceImage(kit, plan, order, watch),
     async (done, seat) => {
       watch.begin('confirm');
       const toCome = expectedBoot(plan, done.look);

@@ -27,46 +27,62 @@ export interface ReplaceOptions extends FlashOptions {
   readonly verify: boolean;
 }
 
-/** Throws a refusal of the write rules, `store-failed`, `verify-failed`, and what the bootloader throws. */
-export async function replaceImage(
+/** What the first look decided; a later look would see our own half-written work. */
+type Decided = Pick<Written, 'look' | 'before' | 'backup' | 'sectorsErased'>;
+
+/**
+ * The work of a flash for `visitBootloader`. It may be carried out again after the chip stopped answering and was
+ * reset: what was decided and kept stands, and only what is still owed is written.
+ * Throws a refusal of the write rules, `store-failed`, `verify-failed`, and what the bootloader throws.
+ */
+export function replaceImage(
+  kit: Pick<Kit, 'store' | 'clock'>,
+  plan: FlashPlan,
+  options: ReplaceOptions,
+  watch: Stopwatch,
+): (chip: Bootloader, torn: TornSectors, lastExit: () => void) => Promise<Written> {
+  const { image } = plan;
+  let decided: Decided | undefined;
+  let bytesWritten = 0;
+  return async (chip, torn, lastExit) => {
+    refuseOverrun(plan, chip);
+    watch.begin('backup');
+    const look = await lookAt(kit, chip, plan, torn, watch);
+    const owed = planAgainst(plan, chip, torn, look.current);
+    decided ??= await decide(kit, plan, options, chip, look, owed);
+
+    // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
+    lastExit();
+
+    if (owed.erase.length > 0) {
+      watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${decided.backup?.id}. Flash again, or octopus restore.`;
+    }
+    await writeAndVerify(plan, owed, options, chip, torn, watch, (bytes) => (bytesWritten += bytes));
+    const readBack = options.verify ? 'written and read back' : 'written';
+    watch.onBoard = `${hex(image.address)} holds the new firmware, ${readBack}; it was not seen to run yet.`;
+    return { ...decided, bytesWritten, verified: options.verify || bytesWritten === 0 };
+  };
+}
+
+/** Asks the write rules with what was really read, and keeps what will be lost. */
+async function decide(
   kit: Pick<Kit, 'store' | 'clock'>,
   plan: FlashPlan,
   options: ReplaceOptions,
   chip: Bootloader,
-  torn: TornSectors,
-  watch: Stopwatch,
-  signal?: AbortSignal,
-): Promise<Written> {
+  look: Look,
+  owed: WritePlan,
+): Promise<Decided> {
   const { board, image } = plan;
-  refuseOverrun(plan, chip);
-  watch.begin('backup');
-  const look = await lookAt(kit, chip, plan, torn, watch);
   judgePlan(plan, options, look.atBase);
-  const owed = planAgainst(plan, chip, torn, look.current);
   const isFirstContact = look.worthKeeping.what === 'whole';
   const backup = owed.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
-
-  // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
-  signal?.throwIfAborted();
-
-  if (owed.erase.length > 0) {
-    watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${backup?.id}. Flash again, or octopus restore.`;
-  }
-  const bytesWritten = await writeAndVerify(plan, owed, options, chip, torn, watch);
-  watch.onBoard = `${hex(image.address)} holds the new firmware, written and read back; it was not seen to run yet.`;
   const before =
     image.address === board.mcu.flashBase ? look.atBase : recognizeAt(look.current, image.address);
-  return {
-    look,
-    before,
-    backup,
-    bytesWritten,
-    sectorsErased: owed.erase.length,
-    verified: options.verify || bytesWritten === 0,
-  };
+  return { look, before, backup, sectorsErased: owed.erase.length };
 }
 
-/** Writes, reads every byte back after all writes, and once more erases and writes what differs. Returns the bytes programmed. */
+/** Writes, reads every byte back after all writes, and once more erases and writes what differs. */
 async function writeAndVerify(
   plan: FlashPlan,
   first: WritePlan,
@@ -74,9 +90,9 @@ async function writeAndVerify(
   chip: Bootloader,
   torn: TornSectors,
   watch: Stopwatch,
-): Promise<number> {
+  onWritten: (bytes: number) => void,
+): Promise<void> {
   const { board, image } = plan;
-  let bytesWritten = 0;
   let owed = first;
   for (let round = 1; owed.erase.length > 0; round++) {
     // On a chip whose reads spoil the next write, the first writing after a failed read-back only absorbs the damage.
@@ -86,21 +102,20 @@ async function writeAndVerify(
         erasing: (done, total) => watch.progress('erase', done, total),
         writing: (done, total) => watch.progress('write', done, total),
       });
-      bytesWritten += owed.write.reduce((sum, run) => sum + run.bytes.length, 0);
+      onWritten(owed.write.reduce((sum, run) => sum + run.bytes.length, 0));
     }
     torn.mended(owed.erase);
-    if (!options.verify) return bytesWritten;
+    if (!options.verify) return;
     const seen = await torn.read(chip, image.address, image.bytes.length, (done) =>
       watch.progress('verify', done, image.bytes.length),
     );
     owed = planAgainst(plan, chip, torn, seen);
-    if (owed.erase.length === 0) return bytesWritten;
+    if (owed.erase.length === 0) return;
     if (round > 1) throw verifyFailed(image, seen);
     watch.note(
       `The read-back differs in ${owed.erase.length} sectors: they are erased and written once more.`,
     );
   }
-  return bytesWritten;
 }
 
 function planAgainst(

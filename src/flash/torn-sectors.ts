@@ -7,9 +7,13 @@ import type { Bootloader } from './bootloader.ts';
 /** What stands in a copy where the chip could not be read; not 0xFF, which would look like blank flash. */
 const UNKNOWN = 0x00;
 
+/** Once by chance, once to be sure; a third time, after it was erased and written, it is worn. */
+const MOST_HANGS = 2;
+
 export class TornSectors {
   readonly #sectors: readonly Sector[];
   readonly #torn = new Set<Sector>();
+  readonly #hangs = new Map<Sector, number>();
 
   /** @param sectors the chip's */
   constructor(sectors: readonly Sector[]) {
@@ -18,6 +22,11 @@ export class TornSectors {
 
   get addresses(): readonly number[] {
     return [...this.#torn].map(({ address }) => address);
+  }
+
+  /** How often the chip has stopped answering, where another try can still help. */
+  get lessons(): number {
+    return [...this.#hangs.values()].reduce((sum, hangs) => sum + Math.min(hangs, MOST_HANGS), 0);
   }
 
   has(sector: { readonly address: number }): boolean {
@@ -61,6 +70,13 @@ export class TornSectors {
     if (start < end) yield { from: start, to: end };
   }
 
+  /** One silence may be the cable's: only what hangs again after a reset is torn. */
+  #learn(sector: Sector): void {
+    const hangs = (this.#hangs.get(sector) ?? 0) + 1;
+    this.#hangs.set(sector, hangs);
+    if (hangs >= 2) this.#torn.add(sector);
+  }
+
   async #learning(reading: Promise<Uint8Array>): Promise<Uint8Array> {
     try {
       return await reading;
@@ -70,7 +86,7 @@ export class TornSectors {
         const sector = this.#sectors.find(
           ({ address, sizeBytes }) => address <= at && at < address + sizeBytes,
         );
-        if (sector !== undefined) this.#torn.add(sector);
+        if (sector !== undefined) this.#learn(sector);
       }
       throw error;
     }

@@ -40,7 +40,8 @@ export async function passGate(
 }
 
 /**
- * @param inside what to do while the bootloader answers; done again after a chip hung on a torn sector and was reset
+ * @param inside what to do while the bootloader answers; done again after a chip stopped answering and was reset.
+ *   It calls `lastExit` before it changes anything: that throws if the job was cancelled, and ends all cancelling
  * @param after what to look at once the board was let go; Klipper is still stopped, so the port is free
  */
 export async function visitBootloader<T, R>(
@@ -48,7 +49,7 @@ export async function visitBootloader<T, R>(
   { board, pins }: BoardPlace,
   watch: Stopwatch,
   signal: AbortSignal | undefined,
-  inside: (chip: Bootloader, torn: TornSectors) => Promise<T>,
+  inside: (chip: Bootloader, torn: TornSectors, lastExit: () => void) => Promise<T>,
   after: (done: T, seat: Seat) => Promise<R>,
 ): Promise<R> {
   return withKlipperStopped(kit, watch, signal, () =>
@@ -56,16 +57,22 @@ export async function visitBootloader<T, R>(
       const memory = await recall(kit, board.name);
       warnOfHeaters(board, watch);
       const torn = new TornSectors(board.mcu.sectors);
+      // Behind the last exit nobody can cancel any more, a second entry into the ROM included.
+      let cancel = signal;
+      const lastExit = (): void => {
+        cancel?.throwIfAborted();
+        cancel = undefined;
+      };
       const enterAndDo = async (): Promise<{ done: T; busPath: string }> => {
         watch.begin('enter');
-        const entered = await enterRomByWire(kit, lines, memory, signal);
+        const entered = await enterRomByWire(kit, lines, memory, cancel);
         refuseOtherChip(board, entered.before);
         const chip = await openDfuseBootloader(kit, entered.device, board.mcu);
         try {
           const { busPath } = entered.device;
           const romAppearsMs = Math.max(entered.appearedAfterMs, memory.romAppearsMs ?? 0);
           await remember(kit, board.name, { busPath, chipUid: chip.identity.uid, romAppearsMs });
-          return { done: await inside(chip, torn), busPath };
+          return { done: await inside(chip, torn, lastExit), busPath };
         } finally {
           await chip.close();
         }
@@ -84,20 +91,23 @@ export async function visitBootloader<T, R>(
   );
 }
 
-/** A chip that hung on a torn sector is reset into its ROM again, as long as each hang teaches a new sector. */
+/** A chip that stopped answering in a read is reset into its ROM again, as long as each silence teaches something. */
 async function againWhileLearning<T>(
   work: () => Promise<T>,
   torn: TornSectors,
   watch: Stopwatch,
 ): Promise<T> {
   for (;;) {
-    const known = torn.addresses.length;
+    const known = torn.lessons;
     try {
       return await work();
     } catch (error) {
-      if (torn.addresses.length === known) throw error;
+      if (torn.lessons === known) throw error;
+      const around = torn.addresses.map(hex).join(', ');
       watch.note(
-        `The sector at ${torn.addresses.map(hex).join(', ')} cannot be read (a write was cut off there): read around.`,
+        around === ''
+          ? 'The chip stopped answering while it was read: it is reset and asked again.'
+          : `The sector at ${around} cannot be read (a write was cut off there): read around.`,
       );
     }
   }

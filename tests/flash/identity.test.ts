@@ -104,7 +104,9 @@ test('a chip with less flash than its board file promises: an image that would o
   };
   const options = { force: [], replaceBootloader: false, verify: true };
   const watch = new Stopwatch(rig.kit.clock, () => {});
-  const failure = await failureOf(replaceImage(rig.kit, plan, options, chip, new TornSectors([]), watch));
+  const failure = await failureOf(
+    replaceImage(rig.kit, plan, options, watch)(chip, new TornSectors([]), () => {}),
+  );
   expect(failure).toMatchObject({ code: 'image-overruns-flash', place: '0x08010000' });
   expect(touched).toEqual([]);
   rig.bench.dispose();

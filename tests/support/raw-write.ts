@@ -31,7 +31,7 @@ export function rawWrite(rig: TestBench, address: number, bytes: Uint8Array): Pr
     rig.place,
     watch,
     undefined,
-    (chip, torn) => replaceImage(rig.kit, plan, options, chip, torn, watch),
+    replaceImage(rig.kit, plan, options, watch),
     async (done) => done,
   );
 }
