@@ -1,7 +1,7 @@
 // Command line: a job's events as people see them: a bar on a terminal, one line per phase elsewhere.
 import cliProgress from 'cli-progress';
 import type { FlashEvent, Phase } from '../flash/report.ts';
-import { PHASES_OF } from './phases.ts';
+import { PHASES_OF } from '../methods/phases.ts';
 import { Course, type Position } from './course.ts';
 import { ascii, type Output } from './output.ts';
 
