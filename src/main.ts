@@ -179,6 +179,9 @@ function without(store: Store, locks: Locks): JobKit {
       read: missing('the printer'),
       stopKlipper: missing('the printer'),
       startKlipper: missing('the printer'),
+      onForeignStart: () => () => {},
+      setPower: missing('the printer'),
+      canNodes: missing('the printer'),
       verdict: missing('the printer'),
     },
   };

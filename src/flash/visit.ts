@@ -15,10 +15,20 @@ import type { Stopwatch } from './stopwatch.ts';
 import { TornSectors } from './torn-sectors.ts';
 import { usbKind } from './watch-usb.ts';
 
+/**
+ * Why the outputs that the ROM may drive (`Board.heatersDrivenByRom`) heat nothing in DFU mode: the owner says that
+ * nothing hangs on them, Moonraker's power device takes their supply away, or nobody knows and the caller must vouch.
+ */
+export type HeaterSafety =
+  | { readonly kind: 'unused' }
+  | { readonly kind: 'power'; readonly device: string }
+  | { readonly kind: 'unknown' };
+
 /** A board where it is: what it is and how it is wired. */
 export interface BoardPlace {
   readonly board: Board;
   readonly pins: LinePins;
+  readonly heaters: HeaterSafety;
 }
 
 /** Where the board sat, and when it was let go to boot. */

@@ -80,7 +80,7 @@ export function defineMethod<N extends Needs, const P extends Parameters, A exte
 
 /** A context whose boards are all wired to the same two pins. */
 export function contextOf(kit: Kit, pins: LinePins): Context {
-  return { kit, place: (name) => ({ board: boardByName(name), pins }) };
+  return { kit, place: (name) => ({ board: boardByName(name), pins, heaters: { kind: 'unused' } }) };
 }
 
 /** For methods that are no jobs: they have no journal, so a step on a board is a fault of ours. */

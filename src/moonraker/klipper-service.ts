@@ -32,6 +32,10 @@ export class KlipperService {
   readonly #onForeignStart: () => void;
   /** Stopped by us, and not to be started by anybody else. */
   #isHeld = false;
+  /** This start by somebody else was told; the next one comes after a stop, ours or theirs. */
+  #isTold = false;
+  /** Counts our own doings: a look that began before the last of them proves nothing. */
+  #doings = 0;
 
   constructor(link: PrinterLink, clock: Clock, onForeignStart: () => void) {
     this.#link = link;
@@ -42,15 +46,21 @@ export class KlipperService {
     link.onUp(() => void this.#lookAgain());
   }
 
-  /** Throws `printer-unreachable`. */
+  /** May be called again after somebody else started it. Throws `printer-unreachable`. */
   async stop(): Promise<void> {
+    // Until it is seen stopped, a running Klipper is nobody's doing.
+    this.#isTold = true;
+    this.#doings += 1;
     await this.#drive('stop', STOP_TIMEOUT_MS, (look) => look.isStopped);
+    this.#doings += 1;
     this.#isHeld = true;
+    this.#isTold = false;
   }
 
   /** Throws `printer-unreachable`. */
   async start(): Promise<void> {
     this.#isHeld = false;
+    this.#doings += 1;
     await this.#drive('start', START_TIMEOUT_MS, (look) => look.isRunning);
   }
 
@@ -122,15 +132,18 @@ export class KlipperService {
   /** Users, power devices with `bound_services` and update_manager can start Klipper; nothing in Moonraker stops them. */
   async #lookAgain(): Promise<void> {
     if (!this.#isHeld) return;
+    const doings = this.#doings;
+    let isStopped: boolean;
     try {
-      const { isStopped } = await this.#look(await this.#unit());
-      if (isStopped || !this.#isHeld) return;
+      ({ isStopped } = await this.#look(await this.#unit()));
     } catch {
       // Not known now: the next event or the next connection looks again.
       return;
     }
-    this.#isHeld = false;
-    this.#onForeignStart();
+    if (doings !== this.#doings) return;
+    const isNews = !isStopped && !this.#isTold;
+    this.#isTold = !isStopped;
+    if (isNews) this.#onForeignStart();
   }
 }
 
@@ -164,20 +177,20 @@ const CHANGES = [
   'notify_klippy_disconnected',
 ];
 
-/** News about Klipper, heard also while nobody waits for them. */
+/** News (about Klipper unless told otherwise), heard also while nobody waits for them. */
 export class Changes {
   readonly #clock: Clock;
   readonly #off: readonly (() => void)[];
   #isNew = false;
   #wake: () => void = () => {};
 
-  constructor(link: PrinterLink, clock: Clock) {
+  constructor(link: PrinterLink, clock: Clock, names: readonly string[] = CHANGES) {
     this.#clock = clock;
     const news = () => {
       this.#isNew = true;
       this.#wake();
     };
-    this.#off = [link.onUp(news), ...CHANGES.map((name) => link.onNotification(name, news))];
+    this.#off = [link.onUp(news), ...names.map((name) => link.onNotification(name, news))];
   }
 
   /** Resolves at the next change since the last call, after `ms` at the latest. */

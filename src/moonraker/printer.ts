@@ -1,9 +1,18 @@
 // Moonraker, port Printer: Klipper's service and state as one Moonraker instance tells them.
 import { OctopusError, asOctopusError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { KlipperState, Printer, PrinterReading, PrinterVerdict } from '../ports/printer.ts';
+import type {
+  KlipperState,
+  Printer,
+  PrinterCanNode,
+  PrinterReading,
+  PrinterVerdict,
+} from '../ports/printer.ts';
+import type { Unsubscribe } from '../ports/usb.ts';
 import { objectAt, objectOrEmpty } from './answers.ts';
+import { canSections, withVersions } from './can-nodes.ts';
 import { Changes, KlipperService, type PrinterLink } from './klipper-service.ts';
+import { switchPower, type PowerState } from './power.ts';
 import { GATE_OBJECTS, availableHeaters, klipperState, notReadyReading, readyReading } from './reading.ts';
 import { MoonrakerRefusal } from './rpc-errors.ts';
 
@@ -12,8 +21,6 @@ export interface MoonrakerPrinterParts {
   readonly clock: Clock;
   /** The board's object in Klipper: `mcu`, or `mcu NAME` for a second board. */
   readonly mcu: string;
-  /** Somebody else started Klipper after `stopKlipper` and before `startKlipper`; told once. */
-  readonly onForeignStart: () => void;
 }
 
 /** A Moonraker that restarts is back after about 1 s. */
@@ -24,10 +31,13 @@ const LOOK_MS = 500;
 export class MoonrakerPrinter implements Printer {
   readonly #parts: MoonrakerPrinterParts;
   readonly #service: KlipperService;
+  readonly #foreignStartListeners = new Set<() => void>();
 
   constructor(parts: MoonrakerPrinterParts) {
     this.#parts = parts;
-    this.#service = new KlipperService(parts.link, parts.clock, parts.onForeignStart);
+    this.#service = new KlipperService(parts.link, parts.clock, () => {
+      for (const listener of this.#foreignStartListeners) listener();
+    });
   }
 
   /** Throws `printer-unreachable`, also for answers that make no sense: the gate fails closed. */
@@ -46,6 +56,27 @@ export class MoonrakerPrinter implements Printer {
 
   startKlipper(): Promise<void> {
     return this.#service.start();
+  }
+
+  onForeignStart(listener: () => void): Unsubscribe {
+    this.#foreignStartListeners.add(listener);
+    return () => void this.#foreignStartListeners.delete(listener);
+  }
+
+  setPower(device: string, state: PowerState): Promise<void> {
+    return switchPower(this.#parts.link, this.#parts.clock, device, state);
+  }
+
+  async canNodes(): Promise<readonly PrinterCanNode[]> {
+    try {
+      const sections = canSections(await this.#query({ configfile: ['config'] }));
+      if (sections.length === 0) return [];
+      const versions = Object.fromEntries(sections.map(({ section }) => [section, ['mcu_version']]));
+      return withVersions(sections, await this.#query(versions));
+    } catch (thrown) {
+      if (thrown instanceof MoonrakerRefusal && thrown.isKlipperDown) return [];
+      throw asUnreachable(thrown);
+    }
   }
 
   /**

@@ -1,7 +1,14 @@
 // Virtual bench, port Printer: a stand-in for Klipper's service and what Moonraker tells about it.
 
 import { OctopusError } from '../errors.ts';
-import type { KlipperState, Printer, PrinterReading, PrinterVerdict } from '../ports/printer.ts';
+import type {
+  KlipperState,
+  Printer,
+  PrinterCanNode,
+  PrinterReading,
+  PrinterVerdict,
+} from '../ports/printer.ts';
+import type { Unsubscribe } from '../ports/usb.ts';
 import type { BenchClock } from './clock.ts';
 import type { KlipperProgram } from './cpu.ts';
 import type { BenchTimes } from './times.ts';
@@ -22,6 +29,12 @@ export class VirtualPrinter implements Printer {
   /** Another reason why Klipper stays not ready, such as an outdated second board. */
   notReady: string | undefined;
   wire: PrinterWire = 'serial';
+  /** Moonraker's power devices and how they stand. */
+  readonly power = new Map<string, 'on' | 'off'>();
+  /** Switching a power device to this state fails. */
+  powerFailsTo: 'on' | 'off' | undefined;
+  /** What printer.cfg has on CAN buses. */
+  nodes: readonly PrinterCanNode[] = [];
   readonly #clock: BenchClock;
   readonly #times: BenchTimes;
   readonly #firmware: () => KlipperProgram | undefined;
@@ -29,6 +42,9 @@ export class VirtualPrinter implements Printer {
   #startedAt = Number.NEGATIVE_INFINITY;
   #connected = false;
   #lost = false;
+  /** Stopped by the flasher, which has not started it again. */
+  #held = false;
+  readonly #foreignStartListeners = new Set<() => void>();
 
   /** `firmware` is the Klipper that can be reached on the board now, if any. */
   constructor(clock: BenchClock, times: BenchTimes, firmware: () => KlipperProgram | undefined) {
@@ -72,14 +88,48 @@ export class VirtualPrinter implements Printer {
     this.#running = false;
     this.#connected = false;
     this.#lost = false;
+    this.#held = true;
   }
 
   async startKlipper(): Promise<void> {
     this.#check();
+    this.#held = false;
     if (this.#running) return;
     await this.#clock.sleep(this.#times.serviceStartMs);
-    this.#running = true;
-    this.#startedAt = this.#clock.now();
+    this.#run();
+  }
+
+  onForeignStart(listener: () => void): Unsubscribe {
+    this.#foreignStartListeners.add(listener);
+    return () => void this.#foreignStartListeners.delete(listener);
+  }
+
+  /** Somebody presses Start in Mainsail: the service runs and holds the board's serial port, where there is one. */
+  foreignStart(): void {
+    if (this.#running) return;
+    this.#run();
+    if (!this.#held) return;
+    for (const listener of this.#foreignStartListeners) listener();
+  }
+
+  async setPower(device: string, state: 'on' | 'off'): Promise<void> {
+    await Promise.resolve();
+    this.#check();
+    if (this.power.has(device) && state !== this.powerFailsTo) {
+      this.power.set(device, state);
+      return;
+    }
+    throw new OctopusError(
+      'printer-unreachable',
+      `Moonraker cannot switch the power device "${device}" ${state}`,
+      { advice: 'Look at [power] in moonraker.conf.', place: 'power_device' },
+    );
+  }
+
+  async canNodes(): Promise<readonly PrinterCanNode[]> {
+    await Promise.resolve();
+    this.#check();
+    return this.#running ? this.nodes : [];
   }
 
   async verdict(timeoutMs: number): Promise<PrinterVerdict> {
@@ -94,6 +144,11 @@ export class VirtualPrinter implements Printer {
       }
       await this.#clock.sleep(Math.min(POLL_MS, Math.max(1, until - this.#clock.now())));
     }
+  }
+
+  #run(): void {
+    this.#running = true;
+    this.#startedAt = this.#clock.now();
   }
 
   #state(): KlipperState {

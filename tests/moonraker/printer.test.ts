@@ -14,6 +14,7 @@ beforeEach(async () => {
   klipper = new FakeKlipper(world.clock, world.moonraker);
   foreignStarts = 0;
   printer = printerFor('mcu');
+  printer.onForeignStart(() => foreignStarts++);
   await world.until(() => world.agent.link.isUp);
 });
 afterEach(() => world.stop());
@@ -23,7 +24,6 @@ const printerFor = (mcu: string) =>
     link: world.agent.link,
     clock: world.clock,
     mcu,
-    onForeignStart: () => foreignStarts++,
   });
 
 describe('read', () => {

@@ -40,7 +40,7 @@ export async function setUp(options: BenchOptions = {}): Promise<TestBench> {
   return {
     bench,
     kit: { ...portsOf(bench), recorder },
-    place: { board: boardByName(name), pins: PINS },
+    place: { board: boardByName(name), pins: PINS, heaters: { kind: 'unused' } },
     steps,
   };
 }

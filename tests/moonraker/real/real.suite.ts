@@ -183,7 +183,7 @@ test('the heartbeat is there: nothing but notify_proc_stat_update for 12 s keeps
 test('without Klipper: disconnected, no temperatures; without a service provider: refused with the cure', async () => {
   const { agent } = startAgent({ dialer: unixDialer(moonraker.socketPath) });
   await up(agent);
-  const printer = new MoonrakerPrinter({ link: agent.link, clock, mcu: 'mcu', onForeignStart: () => {} });
+  const printer = new MoonrakerPrinter({ link: agent.link, clock, mcu: 'mcu' });
   expect(await printer.read()).toEqual({
     state: 'disconnected',
     printing: false,

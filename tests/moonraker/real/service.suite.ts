@@ -65,8 +65,8 @@ command=bash ${folder}/klipper.sh
     link: agent.link,
     clock,
     mcu: 'mcu',
-    onForeignStart: () => foreignStarts++,
   });
+  printer.onForeignStart(() => foreignStarts++);
   await eventually('the agent is connected', () => agent.link.isUp || undefined);
 }, 300_000);
 
