@@ -32,6 +32,8 @@ export interface HostBoard {
   readonly name: string;
   readonly pins: PinKeys;
   readonly powerDevice: string | undefined;
+  /** Heater outputs that nothing hangs on: `HE2`, `HE3`. */
+  readonly unusedHeaters: readonly string[];
   /** For errors that show only beside the other file. */
   readonly reader: SectionReader;
 }
@@ -87,7 +89,13 @@ export function readHostSettings(text: string, file: string, facts: HostFileFact
   }
   const boards = new Map<string, HostBoard>();
   for (const { name, reader } of readersOf(document, 'board')) {
-    boards.set(name, { name, pins: readPins(reader), powerDevice: reader.text('power_device'), reader });
+    boards.set(name, {
+      name,
+      pins: readPins(reader),
+      powerDevice: reader.text('power_device'),
+      unusedHeaters: readOutputs(reader, 'unused_heaters'),
+      reader,
+    });
     reader.finish();
   }
   return { ...settings, sources, boards };
@@ -123,6 +131,15 @@ function requirePrivate(file: string, { mode, isOwn, real, roots }: HostFileFact
     `the file is in Moonraker's folder ${quoted(root)}, where its clients can write it`,
     'Move it to ~/printer_data/octopus-flasher/host.conf.',
   );
+}
+
+/** As they are printed on the board: HE0 to HE3, BED. A slip of the finger must not vouch for another output. */
+function readOutputs(reader: SectionReader, key: string): readonly string[] {
+  return (reader.list(key) ?? []).map((written) => {
+    const name = written.toUpperCase();
+    if (/^(HE\d|BED)$/.test(name)) return name;
+    throw reader.refuse(key, `${key}: ${quoted(written)} is no heater output`, 'Write HE0, HE1, HE2, HE3 or BED.');
+  });
 }
 
 function readFolders(reader: SectionReader, home: string): readonly NamedFolder[] {

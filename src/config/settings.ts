@@ -39,6 +39,8 @@ export interface BoardSettings {
   readonly serial: string | undefined;
   readonly busPath: string | undefined;
   readonly notifier: string | undefined;
+  /** Its section in printer.cfg: `mcu`, or `mcu NAME`. */
+  readonly mcu: string;
   /** For errors that show only later, at the line of their key. */
   readonly reader: SectionReader;
 }
@@ -55,6 +57,8 @@ export interface Settings {
 export interface SettingsFacts {
   /** Stands for `~`. */
   readonly home: string;
+  /** Klipper's and Moonraker's folder where a printer names none; `~/printer_data` unless given. */
+  readonly printerData?: string;
   /** The names that `board:` may have. */
   readonly knownBoards: readonly string[];
 }
@@ -97,12 +101,13 @@ function inPrinters(first: string): Readonly<Record<string, string>> {
   return { moonraker: advice, api_key: advice, notifier: advice };
 }
 
-function readPrinter(reader: SectionReader, name: string, { home }: SettingsFacts): PrinterSettings {
+function readPrinter(reader: SectionReader, name: string, facts: SettingsFacts): PrinterSettings {
+  const { home, printerData = `${home}/printer_data` } = facts;
   return {
     name,
     moonraker: readMoonraker(reader, 'moonraker', home) ?? {
       kind: 'unix',
-      path: `${home}/printer_data/comms/moonraker.sock`,
+      path: `${printerData}/comms/moonraker.sock`,
     },
     apiKey: readApiKey(reader, 'api_key'),
     notifier: reader.text('notifier'),
@@ -124,8 +129,17 @@ function readBoard(
     serial: readSerial(reader, 'serial'),
     busPath: readBusPath(reader, 'bus_path'),
     notifier: reader.text('notifier'),
+    mcu: readMcu(reader),
     reader,
   };
+}
+
+/** `mcu`, or the name of a second board with or without the word before it. */
+function readMcu(reader: SectionReader): string {
+  const [, name] = /^(?:mcu(?:\s+|$))?(.*)$/.exec(reader.text('mcu') ?? 'mcu') ?? [];
+  if (name === undefined || name === '') return 'mcu';
+  if (/^[\w.-]{1,64}$/.test(name)) return `mcu ${name}`;
+  throw reader.refuse('mcu', `mcu cannot be ${quoted(name)}`, 'Write it as in printer.cfg: mcu, or mcu NAME.');
 }
 
 /** `[board octopus-pro-f446]` needs no `board:` of its own. */
