@@ -7,6 +7,12 @@ export type JobState = 'queued' | 'running' | 'done' | 'failed' | 'cancelled';
 /** Numbered from 1 within its job, so that a late listener can ask for what it missed. */
 export type NumberedEvent = FlashEvent & { readonly n: number };
 
+/** What is told outside: an event with the job it belongs to, or the job's end with its result or error. */
+export type JobEvent = { readonly job: string; readonly method: string; readonly board: string } & (
+  | NumberedEvent
+  | (Pick<Job, 'state' | 'result' | 'error'> & { readonly kind: 'ended'; readonly n: number })
+);
+
 export interface Job {
   readonly id: string;
   readonly method: string;
@@ -50,6 +56,16 @@ export function advance(job: Job, change: JobChange): Job {
         error: change.error.toJSON(),
       };
   }
+}
+
+export function eventOf({ id, method, board }: Job, event: NumberedEvent): JobEvent {
+  return { job: id, method, board, ...event };
+}
+
+/** The last word of a job, numbered behind its events. */
+export function endOf({ id, method, board, state, result, error, events }: Job): JobEvent {
+  const outcome = error === undefined ? { result: result ?? {} } : { error };
+  return { job: id, method, board, kind: 'ended', n: (events.at(-1)?.n ?? 0) + 1, state, ...outcome };
 }
 
 export function hasEnded(job: Job): boolean {

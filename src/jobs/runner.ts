@@ -13,7 +13,8 @@ export interface JobOrder<R extends object> {
   readonly method: string;
   readonly board: string;
   readonly work: (kit: Kit, report: Report, signal: AbortSignal) => Promise<R>;
-  readonly onEvent?: (event: NumberedEvent) => void;
+  /** `job` as it stands with that event; the first may come before `startJob` has resolved. */
+  readonly onEvent?: (event: NumberedEvent, job: Job) => void;
 }
 
 export interface RunningJob<R extends object> {
@@ -42,7 +43,7 @@ export async function startJob<R extends object>(kit: JobKit, order: JobOrder<R>
   const abort = new AbortController();
   const report: Report = (event) => {
     const told = change({ kind: 'told', event }).events.at(-1);
-    if (told !== undefined) order.onEvent?.(told);
+    if (told !== undefined) order.onEvent?.(told, job);
   };
   change({ kind: 'started' });
   const ended = (async () => {

@@ -1,6 +1,6 @@
 // Moonraker, events: what a job tells, sent to every client that is connected. Numbered by the job, so that a client
 // which missed some can ask for them.
-import type { Job, NumberedEvent } from '../jobs/job.ts';
+import type { JobEvent } from '../jobs/job.ts';
 import type { Clock } from '../ports/clock.ts';
 import { later } from './later.ts';
 
@@ -11,8 +11,6 @@ const KEPT_EVENTS = 200;
 /** Its own name: `connected` and `disconnected` are Moonraker's (moonraker/components/extensions.py). */
 export const JOB_EVENT = 'job';
 
-export type JobOf = Pick<Job, 'id' | 'method' | 'board'>;
-
 /** Where events go: `link.notify`. */
 export type Send = (method: string, params: object) => boolean;
 
@@ -21,7 +19,6 @@ interface Course {
   quietUntil: number;
   waiting: object | undefined;
   callOff: (() => void) | undefined;
-  lastN: number;
 }
 
 export class JobEvents {
@@ -35,29 +32,12 @@ export class JobEvents {
     this.#send = send;
   }
 
-  /** For `JobOrder.onEvent`. */
-  told(job: JobOf, event: NumberedEvent): void {
-    const course = this.#courseOf(job.id);
-    course.lastN = event.n;
-    const data = { job: job.id, method: job.method, board: job.board, ...event };
-    if (event.kind === 'progress') this.#progress(course, data);
-    else this.#atOnce(course, data);
-  }
-
-  /** Once the job is over; numbered like its events, so that nothing of it comes later. */
-  ended({ id, method, board, state, result, error }: Job): void {
-    const course = this.#courseOf(id);
-    const outcome = error === undefined ? { result } : { error };
-    this.#atOnce(course, {
-      job: id,
-      method,
-      board,
-      kind: 'ended',
-      n: course.lastN + 1,
-      state,
-      ...outcome,
-    });
-    this.#courses.delete(id);
+  /** Events of a job in their order; its end comes last. */
+  tell(event: JobEvent): void {
+    const course = this.#courseOf(event.job);
+    if (event.kind === 'progress') this.#progress(course, event);
+    else this.#atOnce(course, event);
+    if (event.kind === 'ended') this.#courses.delete(event.job);
   }
 
   /** The connection is back: what was told meanwhile, in order. */
@@ -72,7 +52,6 @@ export class JobEvents {
       quietUntil: Number.NEGATIVE_INFINITY,
       waiting: undefined,
       callOff: undefined,
-      lastN: 0,
     };
     this.#courses.set(id, course);
     return course;

@@ -1,6 +1,6 @@
 // Events of a job: numbered, progress at most every 250 ms, the last word never lost, across a lost connection too.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { advance, newJob, type Job, type NumberedEvent } from '../../src/jobs/job.ts';
+import { advance, endOf, eventOf, newJob, type Job, type NumberedEvent } from '../../src/jobs/job.ts';
 import { OctopusError } from '../../src/errors.ts';
 import { PROGRESS_MS } from '../../src/moonraker/job-events.ts';
 import { startWorld, type World } from './world.ts';
@@ -8,14 +8,18 @@ import { startWorld, type World } from './world.ts';
 let world: World;
 let job: Job;
 let tell: (event: object) => void;
+let told: number;
 beforeEach(async () => {
   world = startWorld();
   job = advance(newJob('j1', 'octopus.flash', 'octopus-v1.1-f446'), { kind: 'started' });
-  let n = 0;
-  tell = (event) => world.agent.events.told(job, { ...event, n: ++n } as NumberedEvent);
+  told = 0;
+  tell = (event) => world.agent.events.tell(eventOf(job, { ...event, n: ++told } as NumberedEvent));
   await world.until(() => world.agent.link.isUp);
 });
 afterEach(() => world.stop());
+
+/** As the runner does: behind everything that was told. */
+const end = (ended: Job) => world.agent.events.tell({ ...endOf(ended), n: told + 1 });
 
 const progress = (doneBytes: number) =>
   tell({ kind: 'progress', phase: 'write', doneBytes, totalBytes: 1000 });
@@ -80,9 +84,8 @@ test('a phase in between does not hasten the progress after it', async () => {
 
 test('two jobs do not hold each other back', async () => {
   progress(1);
-  world.agent.events.told(
-    { ...job, id: 'j2' },
-    { kind: 'progress', phase: 'write', doneBytes: 1, totalBytes: 2, n: 1 },
+  world.agent.events.tell(
+    eventOf({ ...job, id: 'j2' }, { kind: 'progress', phase: 'write', doneBytes: 1, totalBytes: 2, n: 1 }),
   );
   await world.clock.sleep(1);
   expect(seen().map((data) => data.job)).toEqual(['j1', 'j2']);
@@ -91,7 +94,7 @@ test('two jobs do not hold each other back', async () => {
 test('the end has the next number, and nothing comes after it', async () => {
   progress(1);
   progress(2);
-  world.agent.events.ended(advance(job, { kind: 'ended', result: { verified: true } }));
+  end(advance(job, { kind: 'ended', result: { verified: true } }));
   await world.clock.sleep(1000);
   expect(numbers()).toEqual([1, 2, 3]);
   expect(seen().at(-1)).toEqual({
@@ -110,7 +113,7 @@ test('a failure tells its error with advice', async () => {
     advice: 'look',
     onBoard: 'the new firmware',
   });
-  world.agent.events.ended(advance(job, { kind: 'failed', error }));
+  end(advance(job, { kind: 'failed', error }));
   await world.clock.sleep(1);
   expect(seen()).toMatchObject([{ state: 'failed', error: { code: 'no-boot', advice: 'look' } }]);
 });
@@ -124,7 +127,7 @@ test('what is told while Moonraker restarts comes when it is back, in order', as
   progress(2);
   await restarting;
   tell({ kind: 'phase', phase: 'verify' });
-  world.agent.events.ended(advance(job, { kind: 'ended', result: {} }));
+  end(advance(job, { kind: 'ended', result: {} }));
   await world.until(() => world.agent.link.isUp);
   await world.clock.sleep(100);
   expect(numbers()).toEqual([1, 2, 3, 4, 5, 6]);
