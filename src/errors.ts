@@ -15,6 +15,8 @@ const OUTCOME_OF = {
   'bad-parameter': 'usage',
   'bad-config': 'usage',
   'unknown-backup': 'usage',
+  'unknown-job': 'usage',
+  'unknown-method': 'usage',
   'file-unreadable': 'usage',
   // --- refused by a guard, nothing erased
   'image-empty': 'refused',
@@ -30,10 +32,12 @@ const OUTCOME_OF = {
   'deployer-by-dfu': 'refused',
   'gate-closed': 'refused',
   'needs-confirmation': 'refused',
+  'not-armed': 'refused',
   'backup-damaged': 'refused',
   // --- somebody else is at it
   busy: 'busy',
   // --- failed
+  'no-daemon': 'failed',
   'no-hardware': 'failed',
   'no-device': 'failed',
   'device-was-there-before': 'failed',
@@ -43,6 +47,7 @@ const OUTCOME_OF = {
   'usb-timeout': 'failed',
   'dfu-protocol': 'failed',
   'dfu-status': 'failed',
+  'dfu-too-long': 'failed',
   'flash-unreadable': 'failed',
   'read-protected': 'failed',
   'bad-descriptor': 'failed',
@@ -57,6 +62,10 @@ const OUTCOME_OF = {
   internal: 'failed',
 } as const satisfies Record<string, Outcome>;
 export type ErrorCode = keyof typeof OUTCOME_OF;
+
+export function isErrorCode(word: unknown): word is ErrorCode {
+  return typeof word === 'string' && Object.hasOwn(OUTCOME_OF, word);
+}
 
 export interface ErrorDetails {
   /** What the user should do now. */

@@ -1,5 +1,4 @@
 // octopus.backups
-import { boardNames } from '../boards/boards.ts';
 import { readRecords } from '../flash/backup.ts';
 import { backupAnswer } from './answers.ts';
 import { board } from './common-parameters.ts';
@@ -11,8 +10,8 @@ export const backups = defineMethod({
   summary: 'list what was kept, oldest first',
   needs: 'store',
   parameters: { board: optional(board, 'only of this board') },
-  async run({ kit }, values) {
-    const boards = values.board === undefined ? boardNames() : [values.board];
+  async run({ kit, boards: book }, values) {
+    const boards = values.board === undefined ? book.names : [values.board];
     const lists = await Promise.all(boards.map((name) => readRecords(kit, name)));
     return {
       backups: lists.flatMap(({ records }) => records.map(backupAnswer)),

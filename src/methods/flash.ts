@@ -1,11 +1,12 @@
 // octopus.flash
+import { OctopusError } from '../errors.ts';
 import { flash as carryOut } from '../flash/flash.ts';
 import { FORCES } from '../flash/preflight.ts';
+import { restore } from '../flash/restore.ts';
 import { flashAnswer } from './answers.ts';
-import { board, confirm } from './common-parameters.ts';
-import { readImageFile } from './image-file.ts';
+import { board, confirm, image } from './common-parameters.ts';
 import { defineMethod } from './method.ts';
-import { choices, flag, text } from './parameters.ts';
+import { choices, flag } from './parameters.ts';
 
 export const flash = defineMethod({
   name: 'octopus.flash',
@@ -13,19 +14,26 @@ export const flash = defineMethod({
   needs: 'job',
   parameters: {
     board,
-    image: text('the firmware file: .bin, .hex or .elf', 'FILE'),
+    image,
     dry_run: flag('check and plan only; the board is not touched'),
     confirm,
     force: choices('what to do in spite of a guard', 'WHAT', FORCES),
     replace_bootloader: flag('let the image take the place of a bootloader; a backup of it is kept'),
     verify: flag('do not read back what was written; only for measuring', true),
   },
-  async run({ kit, place }, values, report, signal) {
+  onlyLooks: (values) => values.dry_run,
+  /** Read once: these bytes are inspected, hashed and written, whatever happens to the file. */
+  async load({ images, isRemote }, values) {
+    if (isRemote && values.force.includes('unknown-kind')) throw notRemotely();
+    return images.read(values.image);
+  },
+  async run({ kit, place, loaded: named }, values, report, signal) {
+    const asked = { place: place(values.board), confirm: values.confirm, dryRun: values.dry_run };
+    if (named.kind === 'backup')
+      return flashAnswer(await restore(kit, { ...asked, backup: named.id }, report, signal));
     const order = {
-      place: place(values.board),
-      file: await readImageFile(values.image),
-      dryRun: values.dry_run,
-      confirm: values.confirm,
+      ...asked,
+      file: named.file,
       force: values.force,
       replaceBootloader: values.replace_bootloader,
       verify: values.verify,
@@ -33,3 +41,15 @@ export const flash = defineMethod({
     return flashAnswer(await carryOut(kit, order, report, signal));
   },
 });
+
+/** design, "What may be written where". */
+function notRemotely(): OctopusError {
+  return new OctopusError(
+    'image-unknown-kind',
+    'an image of an unknown kind is never taken through Moonraker',
+    {
+      place: 'force',
+      advice: 'On the host: octopus flash --force unknown-kind.',
+    },
+  );
+}

@@ -1,6 +1,6 @@
 // Methods: the image file, read once. These bytes are inspected, hashed and written; the file is not looked at again.
 import { constants } from 'node:fs';
-import { open, type FileHandle } from 'node:fs/promises';
+import { open, readlink, type FileHandle } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { OctopusError } from '../errors.ts';
 import { tooLargeImage } from '../firmware/complaints.ts';
@@ -10,13 +10,20 @@ import type { ImageFile } from '../flash/preflight.ts';
 /** The most that is read: HEX and ELF hold at most MAX_FLASH bytes of image in several times as many of their own. */
 const MAX_FILE = 8 * MAX_FLASH;
 
-/** Throws `file-unreadable` naming the path and the cure; `image-too-large` for what no container can need. */
-export async function readImageFile(path: string): Promise<ImageFile> {
+/**
+ * @param judge is told the real path of the opened file before a byte of it is read, and may throw
+ * Throws `file-unreadable` naming the path and the cure; `image-too-large` for what no container can need.
+ */
+export async function readImageFile(
+  path: string,
+  judge: (realPath: string) => void = () => {},
+): Promise<ImageFile> {
   // Not to hang on a pipe that nobody writes to.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK).catch((cause: unknown) => {
     throw unreadable(path, cause);
   });
   try {
+    judge(await readlink(`/proc/self/fd/${file.fd}`));
     const stat = await file.stat();
     if (stat.isDirectory()) throw notAFile(path, 'a folder');
     if (!stat.isFile()) throw notAFile(path, 'no regular file');

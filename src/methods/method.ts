@@ -1,11 +1,12 @@
 // Methods: the shape that all of them have, and what they are given to work with.
-import { boardByName } from '../boards/boards.ts';
+import type { JobBook } from '../jobs/book.ts';
 import type { Kit } from '../flash/kit.ts';
 import type { Report } from '../flash/report.ts';
 import type { BoardPlace } from '../flash/visit.ts';
 import type { JobKit } from '../jobs/runner.ts';
-import type { LinePins } from '../ports/gpio.ts';
 import type { Recorder } from '../ports/recorder.ts';
+import type { BoardBook } from './boards.ts';
+import type { ImageSource } from './image-source.ts';
 import { checkParameters, type Parameters, type ValuesOf } from './parameters.ts';
 
 /**
@@ -22,7 +23,26 @@ interface KitFor {
   readonly nothing: object;
 }
 
-export interface Context<N extends Needs = 'job'> {
+/** What a request is carried out with, beside the kit. */
+export interface House {
+  readonly boards: BoardBook;
+  readonly images: ImageSource;
+  readonly jobs: JobBook;
+  /** Whether the request came through Moonraker, from whomever. */
+  readonly isRemote: boolean;
+  /** Undefined where no daemon runs. */
+  readonly daemon: (() => Promise<DaemonFacts>) | undefined;
+}
+
+/** What a daemon tells of itself. */
+export interface DaemonFacts {
+  readonly version: string;
+  /** Whether requests through Moonraker may change a board. */
+  readonly isArmed: boolean;
+  readonly printers: readonly { readonly name: string; readonly moonraker: 'up' | 'down' }[];
+}
+
+export interface Context<N extends Needs = 'job'> extends House {
   /** Where the board `name` is. Throws `unknown-board`. */
   readonly place: (name: string) => BoardPlace;
   readonly kit: KitFor[N];
@@ -32,6 +52,11 @@ export interface Context<N extends Needs = 'job'> {
 export interface Call<A extends object> {
   /** The board it is about, if it is about one. */
   readonly board: string | undefined;
+  /** Whether it may change a board or reset it. */
+  readonly changesBoard: boolean;
+  /** Fetches what the call is about, before a job is made of it: what can be refused at once is. */
+  readonly load: (house: House) => Promise<void>;
+  /** Once, after `load`. */
   readonly run: (context: Context, report: Report, signal: AbortSignal) => Promise<A>;
 }
 
@@ -43,21 +68,32 @@ export interface Method<A extends object = object> {
   /** Never served to Moonraker. */
   readonly isLocal: boolean;
   readonly parameters: Parameters;
-  /** Throws `unknown-parameter`, `bad-parameter`, `unknown-board`. */
-  readonly prepare: (given: Readonly<Record<string, unknown>>) => Call<A>;
+  /**
+   * Takes the only board and its image where the request names none.
+   * Throws `unknown-parameter`, `bad-parameter`, `unknown-board`.
+   */
+  readonly prepare: (given: Readonly<Record<string, unknown>>, boards: BoardBook) => Call<A>;
 }
 
-interface MethodSpec<N extends Needs, P extends Parameters, A extends object> {
+interface MethodSpec<N extends Needs, P extends Parameters, A extends object, L> {
   readonly name: `octopus.${string}`;
   readonly summary: string;
   readonly needs: N;
   readonly isLocal?: true;
   readonly parameters: P;
-  readonly run: (context: Context<N>, values: ValuesOf<P>, report: Report, signal: AbortSignal) => Promise<A>;
+  /** A job that only looks: it needs nobody's leave. */
+  readonly onlyLooks?: (values: ValuesOf<P>) => boolean;
+  readonly load?: (house: House, values: ValuesOf<P>) => Promise<L>;
+  readonly run: (
+    context: Context<N> & { readonly loaded: L },
+    values: ValuesOf<P>,
+    report: Report,
+    signal: AbortSignal,
+  ) => Promise<A>;
 }
 
-export function defineMethod<N extends Needs, const P extends Parameters, A extends object>(
-  spec: MethodSpec<N, P, A>,
+export function defineMethod<N extends Needs, const P extends Parameters, A extends object, L = undefined>(
+  spec: MethodSpec<N, P, A, L>,
 ): Method<A> {
   const { name, summary, needs, parameters } = spec;
   return {
@@ -66,21 +102,48 @@ export function defineMethod<N extends Needs, const P extends Parameters, A exte
     needs,
     parameters,
     isLocal: spec.isLocal ?? false,
-    prepare: (given) => {
-      const values = checkParameters(name, parameters, given);
+    prepare: (given, boards) => {
+      const values = checkParameters(name, parameters, withDefaults(parameters, given, boards));
       const board = 'board' in values && typeof values.board === 'string' ? values.board : undefined;
-      if (board !== undefined) boardByName(board);
+      if (board !== undefined) boards.place(board);
+      let loading: Promise<L> | undefined;
       return {
         board,
-        run: ({ kit, place }, report, signal) => spec.run({ kit, place }, values, report, signal),
+        changesBoard: needs === 'job' && spec.onlyLooks?.(values) !== true,
+        load: async (house) => {
+          loading = spec.load?.(house, values);
+          await loading;
+        },
+        run: async ({ kit, ...rest }, report, signal) => {
+          const loaded = (await loading) as L; // oxlint-disable-line typescript/no-unsafe-type-assertion
+          return spec.run({ ...rest, kit, loaded }, values, report, signal);
+        },
       };
     },
   };
 }
 
-/** A context whose boards are all wired to the same two pins. */
-export function contextOf(kit: Kit, pins: LinePins): Context {
-  return { kit, place: (name) => ({ board: boardByName(name), pins, heaters: { kind: 'unused' } }) };
+/** What the configuration says where a request is silent. */
+function withDefaults(
+  parameters: Parameters,
+  given: Readonly<Record<string, unknown>>,
+  boards: BoardBook,
+): Readonly<Record<string, unknown>> {
+  const needsBoard = parameters['board'] !== undefined && !('fallback' in parameters['board']);
+  const board = given['board'] ?? (needsBoard ? boards.onlyBoard : undefined);
+  const image =
+    'image' in parameters && given['image'] === undefined && typeof board === 'string'
+      ? boards.imageOf(board)
+      : undefined;
+  return {
+    ...given,
+    ...(needsBoard && board !== undefined ? { board } : {}),
+    ...(image === undefined ? {} : { image }),
+  };
+}
+
+export function contextOf(kit: Kit, house: House): Context {
+  return { ...house, kit, place: (name) => house.boards.place(name) };
 }
 
 /** For methods that are no jobs: they have no journal, so a step on a board is a fault of ours. */

@@ -1,5 +1,16 @@
 // Methods: parameters as data. The same table checks a call from Moonraker and makes the options of the command line.
-import { array, boolean, coerce, create, enums, number, refine, string, type Struct } from 'superstruct';
+import {
+  array,
+  boolean,
+  coerce,
+  create,
+  enums,
+  number,
+  refine,
+  size,
+  string,
+  type Struct,
+} from 'superstruct';
 import { OctopusError, nearest } from '../errors.ts';
 
 export interface Parameter<T> {
@@ -20,9 +31,40 @@ export type ValuesOf<P extends Parameters> = {
   readonly [K in keyof P]: P[K] extends Parameter<infer T> ? T : never;
 };
 
+/** As long as a path may be (PATH_MAX of Linux). */
+const TEXT_MAX = 4096;
+const LIST_MAX = 16;
+
 export function text(help: string, metavar: string, form: 'value' | 'operand' = 'value'): Parameter<string> {
-  const struct = refine(string(), 'text', (value) => value !== '');
-  return { parse: by(struct), help, metavar, form, allowed: 'a text that is not empty' };
+  const struct = refine(
+    string(),
+    'text',
+    (value) => value !== '' && value.length <= TEXT_MAX && !value.includes('\0'),
+  );
+  return {
+    parse: by(struct),
+    help,
+    metavar,
+    form,
+    allowed: `a text that is not empty, at most ${TEXT_MAX} characters`,
+  };
+}
+
+/** A whole number from 0 up; 0 unless given. */
+export function count(help: string): Parameter<number> {
+  const struct = coerce(
+    refine(number(), 'count', (value) => Number.isSafeInteger(value) && value >= 0),
+    string(),
+    (word) => (/^\d{1,15}$/.test(word) ? Number(word) : Number.NaN),
+  );
+  return {
+    parse: by(struct),
+    fallback: 0,
+    help: `${help} (default: 0)`,
+    metavar: 'N',
+    form: 'value',
+    allowed: 'a whole number from 0 up',
+  };
 }
 
 function by<T, S>(struct: Struct<T, S>): (given: unknown) => T {
@@ -50,7 +92,9 @@ export function choices<T extends string>(
   metavar: string,
   words: readonly T[],
 ): Parameter<readonly T[]> {
-  const struct = coerce(array(enums(words)), string(), (list) => list.split(',').map((word) => word.trim()));
+  const struct = coerce(size(array(enums(words)), 0, LIST_MAX), string(), (list) =>
+    list.split(',', LIST_MAX + 1).map((word) => word.trim()),
+  );
   return {
     parse: by(struct),
     fallback: [],
@@ -113,7 +157,7 @@ function valueOf(method: string, name: string, parameter: Parameter<unknown>, gi
   try {
     return parameter.parse(given);
   } catch (cause) {
-    throw new OctopusError('bad-parameter', `${name} of ${method} cannot be ${JSON.stringify(given)}`, {
+    throw new OctopusError('bad-parameter', `${name} of ${method} cannot be ${shown(given)}`, {
       place: name,
       advice: `Allowed: ${parameter.allowed}.`,
       cause,
@@ -121,11 +165,18 @@ function valueOf(method: string, name: string, parameter: Parameter<unknown>, gi
   }
 }
 
+/** A value of megabytes is not repeated in a message. */
+function shown(given: unknown): string {
+  if (typeof given === 'string' && given.length > 100) return `${JSON.stringify(given.slice(0, 100))}...`;
+  const json = JSON.stringify(given) ?? String(given);
+  return json.length > 100 ? `${json.slice(0, 100)}...` : json;
+}
+
 function unknownParameter(method: string, name: string, names: readonly string[]): OctopusError {
   const meant = nearest(name, names);
   const all = names.length === 0 ? `${method} takes none.` : `${method} takes: ${names.join(', ')}.`;
-  return new OctopusError('unknown-parameter', `${method} has no parameter "${name}"`, {
-    place: name,
+  return new OctopusError('unknown-parameter', `${method} has no parameter ${shown(name)}`, {
+    place: name.slice(0, 100),
     advice: meant === undefined ? all : `Did you mean ${meant}? ${all}`,
   });
 }

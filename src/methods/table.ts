@@ -5,12 +5,26 @@ import { backups } from './backups.ts';
 import { dfuEnter } from './dfu-enter.ts';
 import { flash } from './flash.ts';
 import { inspect } from './inspect.ts';
+import { jobCancel, jobGet, jobList } from './jobs.ts';
 import { linesRelease } from './lines-release.ts';
 import { reset } from './reset.ts';
 import { restore } from './restore.ts';
 import { status } from './status.ts';
 
-export const METHODS = { flash, inspect, status, backup, backups, restore, reset, dfuEnter, linesRelease };
+export const METHODS = {
+  flash,
+  inspect,
+  status,
+  backup,
+  backups,
+  restore,
+  reset,
+  dfuEnter,
+  jobGet,
+  jobList,
+  jobCancel,
+  linesRelease,
+};
 
 type AnyMethod = (typeof METHODS)[keyof typeof METHODS];
 /** What a method answers: `AnswerOf<typeof METHODS.flash>`. */

@@ -22,7 +22,7 @@ export function errorForCaller(thrown: unknown): JSONRPCError {
     message: [sentence(error.message), sentence(onBoard), sentence(advice), `[${code}]`]
       .filter((part) => part !== '')
       .join(' '),
-    data: { code, advice, place, onBoard },
+    data: { code, message: error.message, advice, place, onBoard },
   };
 }
 

@@ -51,7 +51,7 @@ export class Serving {
     }
   }
 
-  /** Throws `unknown-parameter` for an unknown method, `bad-parameter`, and what the method throws. */
+  /** Throws `unknown-method`, `bad-parameter`, and what the method throws. */
   async call(method: string, params: unknown, via: Via): Promise<object> {
     const handler = this.#methods.get(method);
     if (handler === undefined) throw unknownMethod(method, this.#methods);
@@ -86,7 +86,7 @@ function unknownMethod(method: string, methods: MethodTable): OctopusError {
   const name = method.slice(0, 100);
   const meant = nearest(name, names);
   const all = `There are: ${names.join(', ')}.`;
-  return new OctopusError('unknown-parameter', `there is no method "${name}"`, {
+  return new OctopusError('unknown-method', `there is no method "${name}"`, {
     place: 'method',
     advice: meant === undefined ? all : `Did you mean ${meant}? ${all}`,
   });

@@ -1,9 +1,11 @@
 // Every method against every kind of wrong call: an own error that names the parameter and the cure.
 import { describe, expect, test } from '@jest/globals';
 import { boardNames } from '../../src/boards/boards.ts';
+import { modelBoards } from '../../src/methods/boards.ts';
 import { METHODS } from '../../src/methods/table.ts';
 
 const BOARD = 'octopus-v1.1-f446';
+const BOOK = modelBoards({ boot0: 'gpio26', nrst: 'gpio19' }, { heaters: { kind: 'unused' } });
 /** A call of each method with nothing wrong. */
 const GOOD: Readonly<Record<keyof typeof METHODS, Readonly<Record<string, unknown>>>> = {
   flash: { board: BOARD, image: 'klipper.bin' },
@@ -14,10 +16,13 @@ const GOOD: Readonly<Record<keyof typeof METHODS, Readonly<Record<string, unknow
   restore: { board: BOARD, backup: 'abc' },
   reset: { board: BOARD },
   dfuEnter: { board: BOARD },
+  jobGet: { job: 'abcdef' },
+  jobList: {},
+  jobCancel: { job: 'abcdef' },
   linesRelease: { board: BOARD },
 };
 const wrong = (method: keyof typeof METHODS, values: Record<string, unknown>) => () =>
-  METHODS[method].prepare({ ...GOOD[method], ...values });
+  METHODS[method].prepare({ ...GOOD[method], ...values }, BOOK);
 const methods = Object.keys(GOOD).filter((key): key is keyof typeof METHODS => key in METHODS);
 
 test('the table of good calls is whole', () =>
@@ -25,7 +30,7 @@ test('the table of good calls is whole', () =>
 
 describe.each(methods)('%s', (key) => {
   test('a call with nothing wrong is taken', () => {
-    expect(METHODS[key].prepare(GOOD[key]).board).toBe(GOOD[key].board);
+    expect(METHODS[key].prepare(GOOD[key], BOOK).board).toBe(GOOD[key].board);
   });
 
   test('a parameter that does not exist is named, with the nearest that does', () => {

@@ -63,9 +63,10 @@ test('an unknown method says which exist, and which was probably meant', async (
     code: -32601,
     message:
       'there is no method "octopus.flsh". Did you mean octopus.flash? ' +
-      'There are: octopus.flash, octopus.status. [unknown-parameter]',
+      'There are: octopus.flash, octopus.status. [unknown-method]',
     data: {
-      code: 'unknown-parameter',
+      code: 'unknown-method',
+      message: 'there is no method "octopus.flsh"',
       advice: 'Did you mean octopus.flash? There are: octopus.flash, octopus.status.',
       place: 'method',
     },
@@ -94,7 +95,13 @@ test.each([
   expect(answer?.['error']).toEqual({
     code: number,
     message: `it did not work. The old firmware is still there. Try again. [${code}]`,
-    data: { code, advice: 'Try again', place: '0x08000000', onBoard: 'The old firmware is still there' },
+    data: {
+        code,
+        message: 'it did not work',
+        advice: 'Try again',
+        place: '0x08000000',
+        onBoard: 'The old firmware is still there',
+      },
   });
 });
 
