@@ -32,7 +32,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   hardware: ['ports', 'errors'],
   virtual: ['ports', 'errors'],
 };
-const EVERYTHING = new Set(['main', 'daemon']);
+const EVERYTHING = new Set(['main', 'daemon', 'compose']);
 
 interface Import {
   readonly from: string;

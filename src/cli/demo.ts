@@ -1,6 +1,7 @@
 // Command line: `octopus demo`: a whole flash on a virtual board that leaves nothing behind.
 import { METHODS } from '../methods/table.ts';
-import { runIn, type Command } from './run-method.ts';
+import type { Command } from './command.ts';
+import { runIn } from './run-method.ts';
 import { flashSummary, statusSummary } from './summaries.ts';
 import type { Told } from './verbs.ts';
 
@@ -13,10 +14,15 @@ export async function demo(command: Command): Promise<Told> {
   const around = await world.openDemo(settings, board);
   try {
     output.say('A demonstration: this board, its chip and its wires are simulated; no hardware is touched.');
-    const seen = await runIn(command, around, METHODS.status, METHODS.status.prepare({ board }));
+    const seen = await runIn(
+      command,
+      around,
+      METHODS.status,
+      METHODS.status.prepare({ board }, around.house.boards),
+    );
     for (const line of statusSummary(seen)) output.say(line);
     output.say('');
-    const call = METHODS.flash.prepare({ board, image: around.image });
+    const call = METHODS.flash.prepare({ board, image: around.image }, around.house.boards);
     const answer = await runIn(command, around, METHODS.flash, call);
     output.say('');
     return { answer: { ...answer, demo: true }, summary: flashSummary(answer) };

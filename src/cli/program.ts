@@ -2,10 +2,10 @@
 import { Command, CommanderError, Option } from 'commander';
 import { EXIT_CODE, OctopusError, asOctopusError } from '../errors.ts';
 import type { Parameter } from '../methods/parameters.ts';
-import { demo } from './demo.ts';
+import { addHostVerbs } from './host-verbs.ts';
 import { Output } from './output.ts';
-import { checkSettings, runMethod, type Given } from './run-method.ts';
-import { rows } from './summaries.ts';
+import type { Given } from './command.ts';
+import { checkSettings, runDetached, runMethod } from './run-method.ts';
 import { VERBS, type Verb } from './verbs.ts';
 import type { Settings, Streams, World } from './world.ts';
 
@@ -22,8 +22,10 @@ export async function runCommandLine(
   const output = new Output(streams, args.includes('--json'));
   const verbose = args.includes('--verbose');
   try {
-    await buildProgram(world, output).parseAsync(args, { from: 'user' });
-    return 0;
+    let code = 0;
+    const program = buildProgram(world, output, (own) => (code = own));
+    await program.parseAsync(args, { from: 'user' });
+    return code;
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
       if (thrown.code === 'commander.helpDisplayed' || thrown.code === 'commander.version') return 0;
@@ -36,7 +38,7 @@ export async function runCommandLine(
   }
 }
 
-function buildProgram(world: World, output: Output): Command {
+function buildProgram(world: World, output: Output, endWith: (code: number) => void): Command {
   const program = new Command('octopus')
     .description(
       'Flashes BIGTREETECH Octopus boards over BOOT0 and reset, and never leaves one without firmware.',
@@ -56,28 +58,11 @@ function buildProgram(world: World, output: Output): Command {
     .option('--fast', 'virtual time: seconds pass in milliseconds')
     .option('--worst', 'the slowest times that the data sheets allow')
     .option('--data <dir>', 'where backups, journal and history lie')
+    .option('--printer-data <dir>', "Klipper's and Moonraker's folder (default: ~/printer_data)")
     .option('--json', 'one line on stdout at the end: an object')
     .option('--verbose', 'every event, line change and transfer as JSON lines on stderr');
   for (const verb of VERBS) addVerb(program, world, output, verb);
-  program
-    .command('demo')
-    .description('flash a virtual board and show what happens; leaves nothing behind')
-    .action(async (_options, command: Command) => {
-      const settings = settingsOf(command);
-      checkSettings(settings, world, true);
-      const { answer, summary } = await demo({ world, settings, output });
-      output.answer(answer, summary);
-    });
-  program
-    .command('virtual')
-    .description('list the virtual boards')
-    .action(() => {
-      const boards = world.virtualBoards();
-      output.answer({ boards, states: world.virtualStates }, [
-        ...boards.map(({ name, title }) => `${name.padEnd(18)} ${title}`),
-        ...rows([['--state', world.virtualStates.join(', ')]]),
-      ]);
-    });
+  addHostVerbs(program, world, output, settingsOf, endWith);
   return program;
 }
 
@@ -88,10 +73,17 @@ function addVerb(program: Command, world: World, output: Output, { name: verb, m
     if (parameter.form === 'operand') command.argument(`<${name}>`, parameter.help);
     else command.addOption(optionOf(name, parameter));
   }
+  if (method.needs === 'job')
+    command.option('--detach', 'hand the job to the daemon as the printer would, and return at once');
   command.action(async () => {
     const settings = settingsOf(command);
     checkSettings(settings, world, settings.virtual !== undefined);
     const given = givenTo(command, parameters);
+    if (command.getOptionValue('detach') === true) {
+      const job = await runDetached({ world, settings, output }, method, given);
+      output.answer({ job }, [`Octopus: job ${job} has begun; its end is told when Klipper is back.`]);
+      return;
+    }
     const { answer, summary } = await tell((one) => runMethod({ world, settings, output }, one, given));
     output.answer(answer, summary);
   });
@@ -139,6 +131,7 @@ function settingsOf(command: Command): Settings {
     fast: options.fast === true,
     worst: options.worst === true,
     data: text('data'),
+    printerData: text('printerData'),
     json: options.json === true,
     verbose: options.verbose === true,
   };

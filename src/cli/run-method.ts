@@ -1,22 +1,16 @@
-// Command line: one method, from its parameters to its answer.
+// Command line: one method, from its parameters to its answer: here, or by the daemon where one runs.
+import { resolve } from 'node:path';
 import { OctopusError } from '../errors.ts';
+import type { BoardBook } from '../methods/boards.ts';
 import { floatAfterCrash } from '../methods/float-lines.ts';
 import { contextOf, withoutJournal, type Call, type Method } from '../methods/method.ts';
 import { startCall } from '../methods/start.ts';
 import { progressFor } from './progress.ts';
-import type { Output } from './output.ts';
+import { STOPPING, type Command, type Given } from './command.ts';
+import { handOver, runThroughDaemon } from './run-through-daemon.ts';
 import { withSignals } from './signals.ts';
 import { traced } from './trace.ts';
 import type { Settings, Surroundings, World } from './world.ts';
-
-export type Given = Readonly<Record<string, unknown>>;
-
-/** What a command is carried out with. */
-export interface Command {
-  readonly world: World;
-  readonly settings: Settings;
-  readonly output: Output;
-}
 
 /** Checks the parameters, opens what the method needs, runs it, and closes everything again. Throws OctopusErrors. */
 export async function runMethod<A extends object>(
@@ -24,8 +18,19 @@ export async function runMethod<A extends object>(
   method: Method<A>,
   given: Given,
 ): Promise<A> {
-  const call = method.prepare(withBoard(method, command.settings, given));
-  const around = await command.world.open(command.settings, method.needs);
+  const { world, settings } = command;
+  const params = absolute(withBoard(settings, given));
+  // A virtual board named here is this command's own, whatever a daemon is busy with.
+  const daemon = settings.virtual === undefined ? await world.attach(settings) : undefined;
+  if (daemon !== undefined) {
+    try {
+      return await runThroughDaemon(command, daemon, method, params);
+    } finally {
+      daemon.close();
+    }
+  }
+  const call = method.prepare(params, await world.boards(settings));
+  const around = await world.open(settings, method.needs);
   try {
     return await runIn(command, around, method, call);
   } finally {
@@ -33,30 +38,51 @@ export async function runMethod<A extends object>(
   }
 }
 
-/** The same in surroundings that are open already; the caller closes them. */
+/** Hands a job to the daemon and answers its id. Throws `no-daemon` where none runs, and what the daemon refuses with. */
+export async function runDetached(
+  { world, settings }: Command,
+  method: Method,
+  given: Given,
+): Promise<string> {
+  const daemon = settings.virtual === undefined ? await world.attach(settings) : undefined;
+  if (daemon === undefined) {
+    throw new OctopusError('no-daemon', 'no daemon runs that could take the job', {
+      place: '--detach',
+      advice: 'Start it (systemctl start octopus-flasher), or leave --detach out.',
+    });
+  }
+  try {
+    return await handOver(daemon, method, absolute(withBoard(settings, given)));
+  } finally {
+    daemon.close();
+  }
+}
+
+/** As `runMethod`, in surroundings that are open already; the caller closes them. */
 export async function runIn<A extends object>(
   command: Command,
-  { kit: plain, pins }: Surroundings,
+  { kit: plain, house }: Surroundings,
   method: Method<A>,
   call: Call<A>,
 ): Promise<A> {
   const log = command.world.log(command.settings.verbose);
   const kit = traced(plain, log);
-  if (call.board !== undefined && (method.needs === 'job' || method.needs === 'board')) {
-    await floatAfterCrash(kit, pins, call.board);
+  if (method.needs === 'job' || method.needs === 'board') {
+    for (const name of boardsOf(call, house.boards))
+      await floatAfterCrash(kit, house.boards.place(name).pins, name);
   }
   if (method.needs !== 'job') {
-    return call.run(contextOf(withoutJournal(kit), pins), () => {}, new AbortController().signal);
+    return call.run(contextOf(withoutJournal(kit), house), () => {}, new AbortController().signal);
   }
   const progress = progressFor(command.output, method.name, () => kit.clock.now(), command.settings.verbose);
   let isDone = false;
   try {
-    const job = await startCall(kit, pins, method, call, (event) => {
+    const job = await startCall(kit, house, method, call, (event) => {
       log.debug(event, 'event');
       progress.take(event);
     });
     const cancel = () => {
-      progress.note('Stopping as soon as the board allows it: a write that has begun runs to its end.');
+      progress.note(STOPPING);
       job.cancel();
     };
     const answer = await withSignals(cancel, () => job.ended);
@@ -67,11 +93,22 @@ export async function runIn<A extends object>(
   }
 }
 
-/** `--board` goes to the method; with `--virtual` alone, the board is what it says it is. */
-function withBoard(method: Method, settings: Settings, given: Given): Given {
-  const takesBoard = 'board' in method.parameters;
-  if (settings.board !== undefined) return { ...given, board: settings.board };
-  return takesBoard && settings.virtual !== undefined ? { ...given, board: settings.virtual } : given;
+/** Those that a call is about: its own, or where it names none the configured ones. */
+function boardsOf({ board }: Call<object>, boards: BoardBook): readonly string[] {
+  const only = board ?? boards.onlyBoard;
+  return only === undefined ? boards.configured : [only];
+}
+
+/** A method without a board refuses it like any other parameter that it does not have. */
+function withBoard(settings: Settings, given: Given): Given {
+  return settings.board === undefined ? given : { ...given, board: settings.board };
+}
+
+/** The daemon has another working directory than whoever typed the command. */
+function absolute(given: Given): Given {
+  const { image } = given;
+  const isPath = typeof image === 'string' && image !== '' && !/^([a-z]+:|~\/)/.test(image);
+  return isPath ? { ...given, image: resolve(image) } : given;
 }
 
 /** The options that only a virtual board has must not be taken for harmless on hardware. */

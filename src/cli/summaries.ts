@@ -1,8 +1,26 @@
 // Command line: each method's answer in words.
+import type { FlashEvent } from '../flash/report.ts';
 import type { BackupAnswer, FlashAnswer, PassportAnswer } from '../methods/answers.ts';
 import type { AnswerOf, METHODS } from '../methods/table.ts';
 
-export function statusSummary(answer: AnswerOf<typeof METHODS.status>): readonly string[] {
+export function statusSummary({ boards, jobs, daemon }: AnswerOf<typeof METHODS.status>): readonly string[] {
+  const lines = boards.flatMap(boardSummary);
+  const first = lines.length === 0 ? ['No board is configured; see octopus status --board NAME.'] : lines;
+  if (daemon === null) return first;
+  return [
+    ...first,
+    ...rows([
+      ['daemon', `octopus-flasher ${daemon.version}`],
+      ['armed', daemon.isArmed ? "yes: the printer's screen may flash" : 'no (octopus arm)'],
+      ...daemon.printers.map((printer): Row => ['Moonraker', `of ${printer.name}: ${printer.moonraker}`]),
+      ...jobs.map((job): Row => ['runs', `job ${job}`]),
+    ]),
+  ];
+}
+
+type BoardStatus = AnswerOf<typeof METHODS.status>['boards'][number];
+
+function boardSummary(answer: BoardStatus): readonly string[] {
   const { lastFlash, unfinishedJob: dead, devices } = answer;
   return [
     `${answer.title}, ${answer.mcu}`,
@@ -56,8 +74,38 @@ export function dfuSummary({ busPath, leftBecause }: AnswerOf<typeof METHODS.dfu
   return [`Was in DFU mode at USB ${busPath}; ${why}, booted again.`];
 }
 
-export function linesSummary({ board }: AnswerOf<typeof METHODS.linesRelease>): readonly string[] {
-  return [`BOOT0 and reset of ${board} float.`];
+export function linesSummary({ boards }: AnswerOf<typeof METHODS.linesRelease>): readonly string[] {
+  if (boards.length === 0) return ['No board is configured: no line was touched.'];
+  return boards.map((board) => `BOOT0 and reset of ${board} float.`);
+}
+
+export function jobSummary(job: AnswerOf<typeof METHODS.jobGet>): readonly string[] {
+  return [
+    jobLine(job),
+    ...job.events.map((event) => `  ${String(event.n).padStart(4)} ${eventWords(event)}`),
+    ...(job.error === undefined
+      ? []
+      : [`  ${job.error.message} (${job.error.code})`, `  ${job.error.advice}`]),
+  ];
+}
+
+export function jobListSummary({ jobs }: AnswerOf<typeof METHODS.jobList>): readonly string[] {
+  return jobs.length === 0 ? ['No jobs.'] : jobs.map(jobLine);
+}
+
+export function jobCancelSummary(answer: AnswerOf<typeof METHODS.jobCancel>): readonly string[] {
+  const { job, state, cancelAsked } = answer;
+  return [cancelAsked ? `Job ${job} was asked to stop.` : `Job ${job} has ended before: ${state}.`];
+}
+
+function jobLine({ id, method, board, state }: { id: string; method: string; board: string; state: string }) {
+  return `${id}  ${method}  ${board}  ${state}`;
+}
+
+function eventWords(event: FlashEvent): string {
+  if (event.kind === 'phase') return event.phase;
+  if (event.kind === 'progress') return `${event.phase} ${event.doneBytes} of ${event.totalBytes} bytes`;
+  return event.text;
 }
 
 type Row = readonly [label: string, text: string | undefined | null];

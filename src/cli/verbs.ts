@@ -6,6 +6,9 @@ import {
   backupsSummary,
   dfuSummary,
   flashSummary,
+  jobCancelSummary,
+  jobListSummary,
+  jobSummary,
   linesSummary,
   passportSummary,
   resetSummary,
@@ -23,6 +26,8 @@ export interface Verb {
   readonly method: Method;
   /** Lets `run` carry the method out, and puts its answer into words. */
   readonly tell: (run: <A extends object>(method: Method<A>) => Promise<A>) => Promise<Told>;
+  /** The words for an answer that came from elsewhere. */
+  readonly summarize: (answer: object) => readonly string[];
 }
 
 export const VERBS: readonly Verb[] = [
@@ -34,6 +39,9 @@ export const VERBS: readonly Verb[] = [
   verb(METHODS.restore, flashSummary),
   verb(METHODS.reset, resetSummary),
   verb(METHODS.dfuEnter, dfuSummary),
+  verb(METHODS.jobGet, jobSummary),
+  verb(METHODS.jobList, jobListSummary),
+  verb(METHODS.jobCancel, jobCancelSummary),
   verb(METHODS.linesRelease, linesSummary),
 ];
 
@@ -45,5 +53,7 @@ function verb<A extends object>(method: Method<A>, summarize: (answer: A) => rea
       const answer = await run(method);
       return { answer, summary: summarize(answer) };
     },
+    // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the answer of this very method
+    summarize: (answer) => summarize(answer as A),
   };
 }

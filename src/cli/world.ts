@@ -1,8 +1,9 @@
-// Command line: what it needs of the world around it; src/main.ts puts that together.
+// Command line: what it needs of the world around it; src/compose puts that together.
+import type { JobEvent } from '../jobs/job.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import type { Logger } from '../log.ts';
-import type { Needs } from '../methods/method.ts';
-import type { LinePins } from '../ports/gpio.ts';
+import type { BoardBook } from '../methods/boards.ts';
+import type { House, Needs } from '../methods/method.ts';
 
 /** The options that every verb takes. */
 export interface Settings {
@@ -14,6 +15,8 @@ export interface Settings {
   readonly fast: boolean;
   readonly worst: boolean;
   readonly data: string | undefined;
+  /** Klipper's and Moonraker's folder. */
+  readonly printerData: string | undefined;
   readonly json: boolean;
   readonly verbose: boolean;
 }
@@ -21,7 +24,7 @@ export interface Settings {
 export interface Surroundings {
   /** Whole for `job` and `board`; for less, what is not needed says that it is not there. */
   readonly kit: JobKit;
-  readonly pins: LinePins;
+  readonly house: House;
   dispose(): Promise<void>;
 }
 
@@ -31,15 +34,36 @@ export interface VirtualBoardSummary {
   readonly mcu: string;
 }
 
+/** A daemon that runs on this host, reached through its own socket. */
+export interface DaemonLink {
+  /** Rejects with the daemon's OctopusError; `no-daemon` when it went away. */
+  call(method: string, params: object): Promise<object>;
+  /** As a request through Moonraker would be: the owner's leave is asked for. */
+  callAsRemote(method: string, params: object): Promise<object>;
+  /** The events of every job, ended ones included. */
+  onJobEvent(listener: (event: JobEvent) => void): void;
+  /** Resolves when the daemon closes the connection. */
+  readonly gone: Promise<void>;
+  close(): void;
+}
+
 export interface World {
   readonly version: string;
   readonly log: (verbose: boolean) => Logger;
   virtualBoards(): readonly VirtualBoardSummary[];
   readonly virtualStates: readonly string[];
-  /** Throws `no-hardware`, `busy`, `bad-parameter`, `unknown-board`. */
+  /** The boards that a command may name. Throws `bad-config`. */
+  boards(settings: Settings): Promise<BoardBook>;
+  /** Throws `no-hardware`, `busy`, `bad-parameter`, `bad-config`, `unknown-board`. */
   open(settings: Settings, needs: Needs): Promise<Surroundings>;
   /** A used virtual board and a newer Klipper for it, in a folder that goes away with it. */
   openDemo(settings: Settings, board: string): Promise<Surroundings & { readonly image: string }>;
+  /** The daemon of this host, if one runs. */
+  attach(settings: Settings): Promise<DaemonLink | undefined>;
+  /** Runs until it is told to stop; answers the exit code. */
+  daemon(settings: Settings): Promise<number>;
+  /** Lets requests through Moonraker change boards, or no longer; answers the file that says so. */
+  arm(settings: Settings, isArmed: boolean): Promise<string>;
 }
 
 /** Where the command line writes to. */

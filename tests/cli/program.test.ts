@@ -44,7 +44,7 @@ describe('wrong usage is exit code 2, with and without --json', () => {
     ['an option without its value', ['flash', '--image'], 'bad-parameter'],
     ['an operand too many', ['inspect', 'a', 'b'], 'bad-parameter'],
     ['an operand too few', ['inspect'], 'bad-parameter'],
-    ['no board', ['status'], 'bad-parameter'],
+    ['no board', ['reset'], 'bad-parameter'],
     ['an unknown board', ['status', '--board', 'x'], 'unknown-board'],
     ['a board for what has none', ['inspect', '--board', BOARD, 'x'], 'unknown-parameter'],
     ['no image', ['flash', ...ON], 'bad-parameter'],
@@ -138,7 +138,7 @@ test('a flash, a refusal, a restore and the rest on one board', async () => {
   expect(await json('backup')).toMatchObject({ code: 0, answer: { backup: { alreadyKept: true } } });
   expect(await json('dfu-enter', '--hold-s', '1')).toMatchObject({ answer: { leftBecause: 'time' } });
   expect(await json('lines-release')).toMatchObject({ code: 0, answer: { lines: 'floating' } });
-  expect(await json('status')).toMatchObject({ code: 0, answer: { unfinishedJob: null } });
+  expect(await json('status')).toMatchObject({ code: 0, answer: { boards: [{ unfinishedJob: null }] } });
   const free = await bench.locks.acquire(`board:${BOARD}`);
   expect(await json('flash', '--image', file('klipper.bin'))).toMatchObject({
     code: 4,

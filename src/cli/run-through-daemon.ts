@@ -1,0 +1,75 @@
+// Command line: a method carried out by the daemon: the same bar and the same answer as if it ran here.
+import { OctopusError, type ErrorCode } from '../errors.ts';
+import type { JobEvent } from '../jobs/job.ts';
+import type { Method } from '../methods/method.ts';
+import { progressFor } from './progress.ts';
+import { STOPPING, type Command, type Given } from './command.ts';
+import { withSignals } from './signals.ts';
+import type { DaemonLink } from './world.ts';
+
+/** Throws what the daemon refuses with or the job fails with, `no-daemon` when it goes away in between. */
+export async function runThroughDaemon<A extends object>(
+  { output, settings }: Command,
+  daemon: DaemonLink,
+  method: Method<A>,
+  params: Given,
+): Promise<A> {
+  if (method.needs !== 'job') return answerOf(method, await daemon.call(method.name, params));
+  const progress = progressFor(output, method.name, () => performance.now(), settings.verbose);
+  let isDone = false;
+  try {
+    const ended = Promise.withResolvers<A>();
+    // Nobody may be waiting yet when it fails.
+    ended.promise.catch(() => {});
+    let id: string | undefined;
+    const early: JobEvent[] = [];
+    const take = (event: JobEvent) => {
+      if (id === undefined) early.push(event);
+      else if (event.job !== id) return;
+      else if (event.kind !== 'ended') progress.take(event);
+      else if (event.error === undefined) ended.resolve(answerOf(method, event.result ?? {}));
+      else ended.reject(asError(event.error));
+    };
+    daemon.onJobEvent(take);
+    void daemon.gone.then(() => ended.reject(wentAway()));
+    id = jobOf(await daemon.call(method.name, params));
+    for (const event of early) take(event);
+    const cancel = () => {
+      progress.note(STOPPING);
+      daemon.call('octopus.job_cancel', { job: id }).catch(() => {});
+    };
+    const answer = await withSignals(cancel, () => ended.promise);
+    isDone = true;
+    return answer;
+  } finally {
+    progress.end(isDone);
+  }
+}
+
+/** Hands the job to the daemon and does not wait for it: what Klipper starts ends with Klipper. */
+export async function handOver(daemon: DaemonLink, method: Method, params: Given): Promise<string> {
+  return jobOf(await daemon.callAsRemote(method.name, params));
+}
+
+function jobOf(answer: object): string {
+  if ('job' in answer && typeof answer.job === 'string') return answer.job;
+  throw new TypeError('the daemon started no job');
+}
+
+/** The daemon is this program: what it answers is what the method's own type says. */
+function answerOf<A extends object>(_method: Method<A>, answer: object): A {
+  // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- of one and the same program
+  return answer as A;
+}
+
+function asError({ code, message, ...details }: { code: ErrorCode; message: string; advice: string }) {
+  return new OctopusError(code, message, details);
+}
+
+function wentAway(): OctopusError {
+  return new OctopusError('no-daemon', 'the daemon has closed the connection', {
+    place: 'octopus daemon',
+    advice:
+      'It lets a running job end before it stops: see journalctl -u octopus-flasher, then octopus status.',
+  });
+}

@@ -1,0 +1,108 @@
+// Composition, both configuration files together: which boards there are, how they are wired, whose printer they are.
+import { readFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { boardByName, boardNames } from '../boards/boards.ts';
+import type { HostSettings } from '../config/host-settings.ts';
+import { readSettings, type BoardSettings, type PrinterSettings, type Settings } from '../config/settings.ts';
+import { wiringOf, type Wiring } from '../config/wiring.ts';
+import { OctopusError, nearest } from '../errors.ts';
+import type { BoardPlace, HeaterSafety } from '../flash/visit.ts';
+import type { BoardBook } from '../methods/boards.ts';
+import { HostFile } from './host-file.ts';
+import type { Paths } from './paths.ts';
+
+export interface Configuration {
+  readonly settings: Settings;
+  readonly hostFile: HostFile;
+  /** Undefined without octopus-flasher.conf, or with one that names no board. */
+  readonly boards: BoardBook | undefined;
+}
+
+/** Throws `bad-config`. */
+export async function readConfiguration(paths: Paths): Promise<Configuration> {
+  const text = await readFile(paths.config, 'utf8').catch((cause: unknown) => {
+    if (typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'ENOENT') return '';
+    throw new OctopusError('bad-config', `${paths.config} cannot be read: ${String(cause)}`, {
+      place: paths.config,
+      advice: 'Give the file to the user that runs octopus-flasher.',
+      cause,
+    });
+  });
+  const facts = { home: paths.home, printerData: paths.printerData, knownBoards: boardNames() };
+  const settings = readSettings(text, paths.config, facts);
+  const roots = settings.printers.map((printer) => dataPathOf(printer, paths)).flatMap(rootsOf);
+  const hostFile = new HostFile(paths.hostConf, { home: paths.home, roots });
+  const host = await hostFile.read();
+  const wiring = wiringOf(settings.boards, host);
+  const boards = settings.boards.length === 0 ? undefined : bookOf(settings.boards, wiring, host);
+  return { settings, hostFile, boards };
+}
+
+/** Moonraker's folder for this printer; its own Unix socket says where that is. */
+export function dataPathOf({ moonraker }: PrinterSettings, paths: Paths): string {
+  return moonraker.kind === 'unix' ? dirname(dirname(moonraker.path)) : paths.printerData;
+}
+
+/** What Moonraker's file manager can write (moonraker/components/file_manager). */
+function rootsOf(dataPath: string): readonly string[] {
+  return ['config', 'gcodes', 'logs'].map((name) => join(dataPath, name));
+}
+
+function bookOf(
+  boards: readonly BoardSettings[],
+  wiring: ReadonlyMap<string, Wiring>,
+  host: HostSettings,
+): BoardBook {
+  const places = new Map(
+    boards.map((board) => [board.name, () => placeOf(board, wiring.get(board.name), host)]),
+  );
+  const names = [...places.keys()];
+  return {
+    names,
+    configured: names,
+    onlyBoard: names.length === 1 ? names[0] : undefined,
+    imageOf: (name) => boards.find((board) => board.name === name)?.image,
+    place: (name) => {
+      const place = places.get(name);
+      if (place !== undefined) return place();
+      const meant = nearest(name, names);
+      throw new OctopusError('unknown-board', `there is no board "${name.slice(0, 100)}"`, {
+        place: 'board',
+        advice: `${meant === undefined ? '' : `Did you mean ${meant}? `}Configured: ${names.join(', ')}.`,
+      });
+    },
+  };
+}
+
+function placeOf(
+  { name, board: model, reader }: BoardSettings,
+  wiring: Wiring | undefined,
+  host: HostSettings,
+): BoardPlace {
+  const pins = wiring?.pins;
+  if (pins === undefined) {
+    throw reader.refuse(
+      'boot0_pin',
+      `has no wires, and this version reaches a board by wire only`,
+      'Wire BOOT0 and reset, and name both pins under [board NAME] in host.conf.',
+    );
+  }
+  const board = boardByName(model);
+  const unused = host.boards.get(name)?.unusedHeaters ?? [];
+  return {
+    board: { ...board, name },
+    pins,
+    heaters: heatersOf(board.heatersDrivenByRom, unused, wiring?.powerDevice),
+  };
+}
+
+/** @param driven as the boards' data has them: `HE2 (PB10)` */
+function heatersOf(
+  driven: readonly string[],
+  unused: readonly string[],
+  device: string | undefined,
+): HeaterSafety {
+  const names = driven.map((text) => text.split(' ')[0]?.toUpperCase() ?? '');
+  if (names.every((name) => unused.some((one) => one.toUpperCase() === name))) return { kind: 'unused' };
+  return device === undefined ? { kind: 'unknown' } : { kind: 'power', device };
+}

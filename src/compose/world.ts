@@ -1,0 +1,113 @@
+// Composition, the world of the command line: virtual or real kit, the boards of the configuration, the daemon.
+import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { create, string, type } from 'superstruct';
+import type { Settings, Surroundings, World } from '../cli/world.ts';
+import { DEFAULT_PINS } from '../config/pins.ts';
+import { attachToDaemon } from '../daemon/local-client.ts';
+import { JobBook } from '../jobs/book.ts';
+import type { JobKit } from '../jobs/runner.ts';
+import { createLog, type Logger } from '../log.ts';
+import { modelBoards, type BoardBook } from '../methods/boards.ts';
+import { ownImages } from '../methods/image-source.ts';
+import { loadVirtualBoard, virtualBoardNames } from '../virtual/board-data.ts';
+import { forgeKlipper } from '../virtual/forge.ts';
+import { BOARD_STATES } from '../virtual/state.ts';
+import { readConfiguration } from './configuration.ts';
+import { kitWithoutHardware, noHardware } from './no-hardware.ts';
+import { pathsFor } from './paths.ts';
+import { openVirtualKit, virtualBoards } from './virtual-kit.ts';
+
+export function createWorld(): World {
+  const { version } = create(
+    JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')),
+    type({ version: string() }),
+  );
+  return {
+    version,
+    log: createLogOnce(),
+    virtualStates: BOARD_STATES,
+    virtualBoards: () =>
+      virtualBoardNames().map((name) => {
+        const { title, mcu } = loadVirtualBoard(name);
+        return { name, title, mcu };
+      }),
+    boards: boardsOf,
+    open: async (settings, needs) => {
+      if (settings.virtual !== undefined && (needs === 'job' || needs === 'board'))
+        return openVirtual(settings, settings.virtual);
+      const boards = await boardsOf(settings);
+      if (needs === 'job' || needs === 'board') throw noHardware('the board');
+      return surroundings(kitWithoutHardware(pathsFor(settings)), boards);
+    },
+    openDemo,
+    attach: (settings) => attachToDaemon(pathsFor(settings).socket),
+    daemon: async (settings) => {
+      // Only the daemon needs what talks to Moonraker; a command should not wait for it.
+      const { runDaemon } = await import('../daemon.ts');
+      return runDaemon(settings, version);
+    },
+    arm: async (settings, isArmed) => {
+      const { hostFile } = await readConfiguration(pathsFor(settings));
+      await hostFile.setArmed(isArmed);
+      return hostFile.path;
+    },
+  };
+}
+
+/** Of a virtual board that the command names, or else those of the configuration, or else all that are known. */
+async function boardsOf(settings: Settings): Promise<BoardBook> {
+  if (settings.virtual !== undefined) return virtualBoards(settings.virtual);
+  const { boards } = await readConfiguration(pathsFor(settings));
+  return boards ?? modelBoards(DEFAULT_PINS, { heaters: { kind: 'unknown' } });
+}
+
+async function openVirtual(settings: Settings, board: string): Promise<Surroundings> {
+  const { kit, dispose } = await openVirtualKit(settings, board);
+  return surroundings(kit, virtualBoards(board), dispose);
+}
+
+function surroundings(
+  kit: JobKit,
+  boards: BoardBook,
+  dispose: () => Promise<void> = async () => {},
+): Surroundings {
+  const { home } = pathsFor({
+    data: undefined,
+    printerData: undefined,
+    virtual: undefined,
+    virtualDir: undefined,
+  });
+  const house = { boards, images: ownImages(home), jobs: new JobBook(), isRemote: false, daemon: undefined };
+  return { kit, house, dispose };
+}
+
+async function openDemo(
+  settings: Settings,
+  board: string,
+): Promise<Surroundings & { readonly image: string }> {
+  const folder = await mkdtemp(join(tmpdir(), 'octopus-demo-'));
+  const image = join(folder, 'klipper.bin');
+  const own = { ...settings, virtual: board, virtualDir: join(folder, 'board'), data: undefined };
+  const around = await openVirtual(own, board);
+  writeFileSync(image, forgeKlipper({ mcu: loadVirtualBoard(board).mcu }));
+  return {
+    ...around,
+    image,
+    dispose: async () => {
+      await around.dispose();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function createLogOnce(): (verbose: boolean) => Logger {
+  const logs = new Map<boolean, Logger>();
+  return (verbose) => {
+    const known = logs.get(verbose) ?? createLog(verbose);
+    logs.set(verbose, known);
+    return known;
+  };
+}

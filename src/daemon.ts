@@ -1,0 +1,64 @@
+// The daemon: `octopus daemon`. First act: the lines float. Then the desk stands between its doors (Moonraker's agents,
+// the own socket) and the boards. Last act: jobs end as the board allows, the lines float, Klipper runs.
+import type { Settings } from './cli/world.ts';
+import { readConfiguration } from './compose/configuration.ts';
+import { pathsFor } from './compose/paths.ts';
+import { Audit } from './daemon/audit.ts';
+import { LocalSocket } from './daemon/local-socket.ts';
+import { openOffice } from './daemon/office.ts';
+import { openDaemonKit } from './daemon/kit.ts';
+import { floatAll, startKlipperAfterCrash } from './daemon/start-up.ts';
+import { stopSignal } from './daemon/stop-signal.ts';
+import { serviceManager } from './daemon/systemd.ts';
+import { SocketLocks } from './hardware/locks.ts';
+import { createServiceLog } from './log.ts';
+
+/** Runs until SIGTERM or SIGINT; answers 0. Throws `bad-config`, `busy` when one runs already, `store-failed`. */
+export async function runDaemon(settings: Settings, version: string): Promise<number> {
+  const paths = pathsFor(settings);
+  const stop = stopSignal();
+  const unlock = await new SocketLocks().acquire(`daemon:${paths.socket}`);
+  try {
+    const configuration = await readConfiguration(paths);
+    const log = createServiceLog(settings.verbose ? 'trace' : configuration.settings.logLevel, process.env);
+    const { kit, boards, hasOwnPrinter, dispose } = await openDaemonKit(settings, configuration, log);
+    await floatAll(kit, boards, log);
+
+    const manager = serviceManager(process.env, log);
+    const audit = new Audit(paths.audit, kit.clock, log);
+    const { desk, agents, agentOf } = openOffice({
+      kit,
+      boards,
+      configuration,
+      paths,
+      version,
+      audit,
+      log,
+      hasOwnPrinter,
+      onLink: (status) => manager.tell(`STATUS=${status}`),
+    });
+    const local = await LocalSocket.open(paths.socket, desk, kit.clock);
+    desk.onJobEvent((event) => local.tell(event));
+    const over = new AbortController();
+    const running = agents.map((agent) => agent.run(over.signal));
+    await startKlipperAfterCrash(kit, boards, agentOf, log);
+    log.info({ version, socket: paths.socket, boards: boards.configured }, 'octopus-flasher runs');
+    manager.tell('READY=1');
+
+    log.info({ signal: await stop }, 'stopping: a write that has begun runs to its end');
+    manager.tell('STOPPING=1', 'STATUS=Waiting for running jobs to end');
+    await desk.close();
+    await floatAll(kit, boards, log);
+    await local.close();
+    // The agents go last: through them Klipper was started again, and its clients were told the end.
+    over.abort();
+    await Promise.all(running);
+    await audit.close();
+    await dispose();
+    await manager.flush();
+    log.info('stopped');
+    return 0;
+  } finally {
+    await unlock();
+  }
+}

@@ -1,0 +1,45 @@
+// Daemon, what it works with: the hardware of this host, or with --virtual a virtual board.
+import { existsSync } from 'node:fs';
+import type { Settings } from '../cli/world.ts';
+import { traced } from '../cli/trace.ts';
+import type { Configuration } from '../compose/configuration.ts';
+import { kitWithoutHardware } from '../compose/no-hardware.ts';
+import { pathsFor } from '../compose/paths.ts';
+import { openVirtualKit, virtualBoards } from '../compose/virtual-kit.ts';
+import { DEFAULT_PINS } from '../config/pins.ts';
+import type { JobKit } from '../jobs/runner.ts';
+import type { Logger } from '../log.ts';
+import { modelBoards, type BoardBook } from '../methods/boards.ts';
+
+export interface DaemonKit {
+  readonly kit: JobKit;
+  readonly boards: BoardBook;
+  /** The virtual board has its virtual printer: there is no Moonraker to be asked. */
+  readonly hasOwnPrinter: boolean;
+  readonly dispose: () => Promise<void>;
+}
+
+/** Throws `unknown-board`, `busy`, `bad-parameter`. */
+export async function openDaemonKit(
+  settings: Settings,
+  { boards, settings: { printers } }: Configuration,
+  log: Logger,
+): Promise<DaemonKit> {
+  const { virtual } = settings;
+  if (virtual === undefined) {
+    return {
+      kit: traced(kitWithoutHardware(pathsFor(settings)), log),
+      boards: boards ?? modelBoards(DEFAULT_PINS, { heaters: { kind: 'unknown' } }),
+      hasOwnPrinter: false,
+      dispose: async () => {},
+    };
+  }
+  const { kit, bench, dispose } = await openVirtualKit(settings, virtual);
+  const hasOwnPrinter = printers.every(
+    ({ moonraker }) => moonraker.kind === 'unix' && !existsSync(moonraker.path),
+  );
+  if (hasOwnPrinter) log.warn('there is no Moonraker: the virtual board has a virtual printer');
+  // A Klipper beside the bench does not hold the virtual board's port; the bench's own must not either.
+  else await bench.printer.stopKlipper();
+  return { kit: traced(kit, log), boards: boards ?? virtualBoards(virtual), hasOwnPrinter, dispose };
+}
