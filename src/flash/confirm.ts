@@ -1,5 +1,5 @@
 // The board's verdict: after a reset with BOOT0 floating it comes back as what its flash says, and says its version.
-import { OctopusError } from '../errors.ts';
+import { OctopusError, asOctopusError } from '../errors.ts';
 import { readDictionary } from '../firmware/dictionary.ts';
 import { identify, type SerialRequest } from '../protocol/klipper-identify.ts';
 import type { Resident } from '../firmware/passport.ts';
@@ -15,6 +15,9 @@ import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
 /** From reset to the ROM on USB takes 0.2 to 0.6 s; a board that was slower counts double. */
 const ROM_COMES_WITHIN_MS = 1_000;
+
+/** Moonraker may see only after 2 s (supervisord) that somebody started a Klipper, which then holds the port. */
+const PORT_FOR_MS = 5_000;
 
 /** How the board must show itself, from what its flash holds now. */
 export interface ExpectedBoot {
@@ -62,7 +65,8 @@ export async function confirmBoot(
     applicationAppearsMs: Math.max(appearedAfterMs, seat.memory.applicationAppearsMs ?? 0),
   }).catch(() => {});
   if (kind !== 'klipper' || seen.ttyPath === undefined) return `${face(kind)} on USB ${seat.busPath}`;
-  const version = await askVersion(kit, seen.ttyPath);
+  const version = await askUnlessHeld(kit, seen.ttyPath, seat);
+  if (version === undefined) return `Klipper on ${seen.ttyPath}, held by Klipper's service`;
   if (expected.version !== null && version !== expected.version) {
     throw new OctopusError(
       'wrong-version',
@@ -84,7 +88,7 @@ export async function confirmBoot(
 export async function refuseRomAgain(
   kit: Pick<Kit, 'usb' | 'clock' | 'store'>,
   board: string,
-  { busPath }: Seat,
+  { busPath }: Pick<Seat, 'busPath'>,
 ): Promise<void> {
   const { romAppearsMs = 0 } = await recall(kit, board);
   const seen = await waitForUsb(
@@ -95,9 +99,34 @@ export async function refuseRomAgain(
   if (seen !== undefined && usbKind(seen) === 'romDfu') throw romAgain(seen);
 }
 
-/** Asks a running Klipper for its dictionary. Throws `wrong-device`, `busy`. */
-export async function askVersion(kit: Pick<Kit, 'serial' | 'clock'>, ttyPath: string): Promise<string> {
-  const port = await openPatiently(kit, () => kit.serial.open(ttyPath));
+/** Undefined where a Klipper that somebody else started cannot be kept from the port: then the printer tells the version. */
+async function askUnlessHeld(
+  kit: Pick<Kit, 'serial' | 'clock'>,
+  ttyPath: string,
+  { klipper }: Seat,
+): Promise<string | undefined> {
+  try {
+    return await askVersion(kit, ttyPath, () => klipper.settled());
+  } catch (error) {
+    if (klipper.mayRun && asOctopusError(error).code === 'busy') return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Asks a running Klipper for its dictionary. Throws `wrong-device`, `busy`.
+ * @param isFree resolves when nobody of ours is still being kept from the port; asked before each try
+ */
+export async function askVersion(
+  kit: Pick<Kit, 'serial' | 'clock'>,
+  ttyPath: string,
+  isFree: () => Promise<void>,
+): Promise<string> {
+  const open = async () => {
+    await isFree();
+    return kit.serial.open(ttyPath);
+  };
+  const port = await openPatiently(kit, open, PORT_FOR_MS);
   try {
     const compressed = await converse(identify(), async (request: SerialRequest) => {
       if (request.kind === 'read') return port.read(request.timeoutMs);

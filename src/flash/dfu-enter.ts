@@ -1,9 +1,11 @@
 // Holds the board in its ROM for other tools, and lets it go again by itself: octopus.dfu_enter.
 import { refuseRomAgain } from './confirm.ts';
-import type { Confirmation } from './gate.ts';
+import { OctopusError } from '../errors.ts';
+import { DFU_TOTAL_MS } from './dfu-stay.ts';
+import { heaterSafety, passHeaters } from './heaters.ts';
 import type { Report } from './report.ts';
 import { watched } from './stopwatch.ts';
-import { passGate, visitBootloader, type BoardPlace, type VisitKit } from './visit.ts';
+import { passGate, visitBootloader, type VisitKit, type VisitOrder } from './visit.ts';
 
 export interface DfuVisit {
   readonly busPath: string;
@@ -15,29 +17,36 @@ export interface DfuVisit {
 }
 
 /**
- * @param order.holdMs how long the board stays in DFU mode; it is let go at the end, and when `signal` is aborted
+ * @param order.holdMs how long the board stays in DFU mode; it is let go at the end, and when `signal` is aborted.
+ *   Limited only where nothing but the caller's word keeps the heaters cold.
+ * Throws `bad-parameter` when it is longer than that allows, and what entering the bootloader throws.
  */
 export async function dfuEnter(
   kit: VisitKit,
-  order: { readonly place: BoardPlace; readonly confirm: readonly Confirmation[]; readonly holdMs: number },
+  order: VisitOrder & { readonly holdMs: number },
   report: Report,
   signal?: AbortSignal,
 ): Promise<DfuVisit> {
   return watched(kit.clock, report, async (watch) => {
+    const isCapped = heaterSafety(order.place).kind === 'unknown';
+    if (isCapped && order.holdMs > DFU_TOTAL_MS) throw holdTooLong(order);
     await passGate(kit, order.confirm, watch);
+    passHeaters(order.place, order.confirm, watch);
     watch.onBoard = 'The board was not changed.';
     return await visitBootloader(
       kit,
-      order.place,
+      order,
       watch,
       signal,
-      async (chip) => {
+      async (chip, _torn, _lastExit, stay) => {
         const { busPath, uid, flashSizeBytes, transferSizeBytes } = chip.identity;
         // Closed at once, so that dfu-util or CubeProgrammer can have it.
         await chip.close();
+        stay.handOver();
+        const holdMs = isCapped ? Math.min(order.holdMs, stay.leftMs) : order.holdMs;
         watch.note(`In DFU mode at USB ${busPath} for ${order.holdMs / 1000} s.`);
         let leftBecause: DfuVisit['leftBecause'] = 'time';
-        await kit.clock.sleep(order.holdMs, signal).catch(() => {
+        await kit.clock.sleep(holdMs, signal).catch(() => {
           leftBecause = 'asked';
         });
         return { busPath, uid, flashSizeBytes, transferSizeBytes, leftBecause };
@@ -49,4 +58,16 @@ export async function dfuEnter(
       },
     );
   });
+}
+
+function holdTooLong({ place, holdMs }: VisitOrder & { readonly holdMs: number }): OctopusError {
+  const { board } = place;
+  return new OctopusError(
+    'bad-parameter',
+    `hold_s is ${holdMs / 1000}, and ${board.name} may stay in DFU mode for ${DFU_TOTAL_MS / 1000} s at most: its ROM may drive ${board.heatersDrivenByRom.join(' and ')}`,
+    {
+      place: 'hold_s',
+      advice: `Give hold_s of at most ${DFU_TOTAL_MS / 1000}, or say in host.conf why nothing heats there: unused_heaters under [board ${board.name}], or power_device.`,
+    },
+  );
 }

@@ -4,6 +4,7 @@ import { finished, flashMemory, planned } from './flash-result.ts';
 import { recall, remember } from './board-memory.ts';
 import { confirmBoot, expectedBoot } from './confirm.ts';
 import type { Confirmation } from './gate.ts';
+import { passHeaters } from './heaters.ts';
 import type { Kit } from './kit.ts';
 import { preflight, type FlashOptions, type FlashPlan, type ImageFile } from './preflight.ts';
 import { awaitPrinter } from './printer-verdict.ts';
@@ -39,6 +40,7 @@ export async function flash(
   return watched(kit.clock, report, async (watch) => {
     const plan = preflight(order.place.board, order.file, order);
     await passGate(kit, order.confirm, watch);
+    passHeaters(order.place, order.confirm, watch, order.dryRun);
     watch.plan(await announce(kit, plan), plan.expectMs);
     if (order.dryRun) return planned(plan, watch);
     return await carryOut(kit, plan, order, watch, signal);
@@ -56,7 +58,7 @@ export async function carryOut(
   watch.onBoard = 'The board was not changed: its old firmware is whole.';
   const { written, expected, boot } = await visitBootloader(
     kit,
-    order.place,
+    order,
     watch,
     signal,
     replaceImage(kit, plan, order, watch),

@@ -6,9 +6,13 @@ import type { Kit } from './kit.ts';
 const OPEN_FOR_MS = 2_000;
 const OPEN_AGAIN_MS = 50;
 
-/** Opens until it works, the device is gone, or 2 s are over; then throws what the last try said. */
-export async function openPatiently<T>(kit: Pick<Kit, 'clock'>, open: () => Promise<T>): Promise<T> {
-  const deadline = kit.clock.now() + OPEN_FOR_MS;
+/** Opens until it works, the device is gone, or `forMs` are over; then throws what the last try said. */
+export async function openPatiently<T>(
+  kit: Pick<Kit, 'clock'>,
+  open: () => Promise<T>,
+  forMs = OPEN_FOR_MS,
+): Promise<T> {
+  const deadline = kit.clock.now() + forMs;
   for (;;) {
     try {
       return await open();

@@ -1,11 +1,10 @@
 // One pulse on the reset wire, and a look at what comes back: octopus.reset.
 import { appearTimeoutMs, recall, remember } from './board-memory.ts';
 import { pulseReset } from './enter-bootloader.ts';
-import type { Confirmation } from './gate.ts';
 import { withLines } from './lines.ts';
 import type { Report } from './report.ts';
 import { watched } from './stopwatch.ts';
-import { passGate, withKlipperStopped, type BoardPlace, type VisitKit } from './visit.ts';
+import { passGate, withKlipperStopped, type VisitKit, type VisitOrder } from './visit.ts';
 import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
 export interface ResetSeen {
@@ -18,14 +17,14 @@ export interface ResetSeen {
 
 export async function reset(
   kit: VisitKit,
-  order: { readonly place: BoardPlace; readonly confirm: readonly Confirmation[] },
+  order: VisitOrder,
   report: Report,
   signal?: AbortSignal,
 ): Promise<ResetSeen> {
   return watched(kit.clock, report, async (watch) => {
     await passGate(kit, order.confirm, watch);
     const { board, pins } = order.place;
-    return await withKlipperStopped(kit, watch, signal, () =>
+    return await withKlipperStopped(kit, order, watch, signal, () =>
       withLines(kit, pins, async (lines) => {
         const memory = await recall(kit, board.name);
         watch.begin('boot');

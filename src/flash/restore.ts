@@ -7,7 +7,9 @@ import type { Resident } from '../firmware/passport.ts';
 import { residents } from './look.ts';
 import { readBackup, regionName, type BackupRecord } from './backup.ts';
 import { carryOut, type FlashKit } from './flash.ts';
+import { planned } from './flash-result.ts';
 import type { Confirmation } from './gate.ts';
+import { passHeaters } from './heaters.ts';
 import { estimateMs, type FlashPlan } from './preflight.ts';
 import type { FlashResult, Report } from './report.ts';
 import { watched } from './stopwatch.ts';
@@ -18,6 +20,8 @@ export interface RestoreOrder {
   /** The backup's id, or the start of it. */
   readonly backup: string;
   readonly confirm: readonly Confirmation[];
+  /** Gate and plan only: the board is not touched. */
+  readonly dryRun?: boolean;
 }
 
 /** Throws `unknown-backup`, `backup-damaged`, and what a flash throws. */
@@ -32,11 +36,13 @@ export async function restore(
     const { record, bytes } = await readBackup(kit, board.name, order.backup);
     const plan = planOf(order.place, record, bytes);
     await passGate(kit, order.confirm, watch);
+    passHeaters(order.place, order.confirm, watch, order.dryRun);
     const seconds = Math.ceil(plan.expectMs / 1000);
     watch.plan(
       `${board.name}: restore of ${regionName(record.address, record.sizeBytes)} as it was on ${record.date}, about ${seconds} s`,
       plan.expectMs,
     );
+    if (order.dryRun === true) return planned(plan, watch);
     const options = {
       place: order.place,
       confirm: order.confirm,

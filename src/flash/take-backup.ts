@@ -1,11 +1,11 @@
 // The whole flash read and kept, nothing changed: octopus.backup.
 import { readBackup, type BackupRecord } from './backup.ts';
 import { refuseRomAgain } from './confirm.ts';
-import type { Confirmation } from './gate.ts';
+import { passHeaters } from './heaters.ts';
 import { keepWhole } from './look.ts';
 import type { BackupOutcome, Report, Timings } from './report.ts';
 import { watched } from './stopwatch.ts';
-import { passGate, visitBootloader, type BoardPlace, type VisitKit } from './visit.ts';
+import { passGate, visitBootloader, type VisitKit, type VisitOrder } from './visit.ts';
 
 export interface BackupTaken {
   readonly backup: BackupOutcome;
@@ -17,17 +17,18 @@ export interface BackupTaken {
 /** Throws what entering the bootloader throws, `read-protected`, `store-failed`. */
 export async function takeBackup(
   kit: VisitKit,
-  order: { readonly place: BoardPlace; readonly confirm: readonly Confirmation[] },
+  order: VisitOrder,
   report: Report,
   signal?: AbortSignal,
 ): Promise<BackupTaken> {
   return watched(kit.clock, report, async (watch) => {
     const { board } = order.place;
     await passGate(kit, order.confirm, watch);
+    passHeaters(order.place, order.confirm, watch);
     watch.onBoard = 'The board was not changed.';
     const backup = await visitBootloader(
       kit,
-      order.place,
+      order,
       watch,
       signal,
       async (chip, torn) => {

@@ -6,23 +6,20 @@ import type { LinePins } from '../ports/gpio.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
 import { recall, remember, type BoardMemory } from './board-memory.ts';
+import { refuseRomAgain } from './confirm.ts';
 import { openDfuseBootloader } from './dfuse-bootloader.ts';
+import { DfuStay } from './dfu-stay.ts';
 import { enterRomByWire, pulseReset } from './enter-bootloader.ts';
+import { ForeignStarts } from './foreign-starts.ts';
 import { judgeGate, type Confirmation } from './gate.ts';
+import { heaterSafety, withHeatersOff, type HeaterSafety } from './heaters.ts';
 import type { Kit } from './kit.ts';
 import { withLines, type BoardLines } from './lines.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import { TornSectors } from './torn-sectors.ts';
 import { usbKind } from './watch-usb.ts';
 
-/**
- * Why the outputs that the ROM may drive (`Board.heatersDrivenByRom`) heat nothing in DFU mode: the owner says that
- * nothing hangs on them, Moonraker's power device takes their supply away, or nobody knows and the caller must vouch.
- */
-export type HeaterSafety =
-  | { readonly kind: 'unused' }
-  | { readonly kind: 'power'; readonly device: string }
-  | { readonly kind: 'unknown' };
+export type { HeaterSafety } from './heaters.ts';
 
 /** A board where it is: what it is and how it is wired. */
 export interface BoardPlace {
@@ -31,74 +28,124 @@ export interface BoardPlace {
   readonly heaters: HeaterSafety;
 }
 
+/** What a walk is asked for: where, and what the caller vouches for. */
+export interface VisitOrder {
+  readonly place: BoardPlace;
+  readonly confirm: readonly Confirmation[];
+}
+
 /** Where the board sat, and when it was let go to boot. */
 export interface Seat {
   readonly busPath: string;
+  /** Klipper, stopped: its port is free while nobody else starts it. */
+  readonly klipper: Pick<ForeignStarts, 'mayRun' | 'settled'>;
   readonly releasedAtMs: number;
   readonly memory: BoardMemory;
 }
 
 export type VisitKit = Pick<Kit, 'clock' | 'gpio' | 'printer' | 'recorder' | 'store' | 'usb'>;
 
-/** Asks the gate and passes its warnings on. Throws `gate-closed`, `needs-confirmation`. */
+/** Asks the gate and passes its warnings on, each once. Throws `gate-closed`, `needs-confirmation`. */
 export async function passGate(
   kit: Pick<Kit, 'printer'>,
   confirmed: readonly Confirmation[],
   watch: Stopwatch,
 ): Promise<void> {
-  for (const warning of judgeGate(await kit.printer.read(), confirmed)) watch.note(warning);
+  for (const warning of judgeGate(await kit.printer.read(), confirmed))
+    if (!watch.notes.includes(warning)) watch.note(warning);
 }
 
+/** `lastExit` throws if the job was cancelled, and ends all cancelling: called before anything is changed. */
+export type Inside<T> = (
+  chip: Bootloader,
+  torn: TornSectors,
+  lastExit: () => void,
+  stay: DfuStay,
+) => Promise<T>;
+
 /**
- * @param inside what to do while the bootloader answers; done again after a chip stopped answering and was reset.
- *   It calls `lastExit` before it changes anything: that throws if the job was cancelled, and ends all cancelling
+ * @param inside what to do while the bootloader answers; done again after a chip stopped answering and was reset
  * @param after what to look at once the board was let go; Klipper is still stopped, so the port is free
  */
 export async function visitBootloader<T, R>(
   kit: VisitKit,
-  { board, pins }: BoardPlace,
+  order: VisitOrder,
   watch: Stopwatch,
   signal: AbortSignal | undefined,
-  inside: (chip: Bootloader, torn: TornSectors, lastExit: () => void) => Promise<T>,
+  inside: Inside<T>,
   after: (done: T, seat: Seat) => Promise<R>,
 ): Promise<R> {
-  return withKlipperStopped(kit, watch, signal, () =>
-    withLines(kit, pins, async (lines) => {
-      const memory = await recall(kit, board.name);
-      warnOfHeaters(board, watch);
+  const { board, pins } = order.place;
+  const isLimited = heaterSafety(order.place).kind !== 'unused';
+  return withKlipperStopped(kit, order, watch, signal, async (klipper) => {
+    const memory = await recall(kit, board.name);
+    let busPath = memory.busPath;
+    const visit = async (lines: BoardLines): Promise<R> => {
       const torn = new TornSectors(board.mcu.sectors);
       // Behind the last exit nobody can cancel any more, a second entry into the ROM included.
       let cancel = signal;
-      const lastExit = (): void => {
-        cancel?.throwIfAborted();
-        cancel = undefined;
+      let isBehindExit = false;
+      let hasLeft = false;
+      // A reset into the ROM again lets nothing cool down: the 60 s are those of all entries.
+      let since: number | undefined;
+      const leave = async (): Promise<void> => {
+        await letGo(kit, lines, watch);
+        hasLeft = true;
       };
-      const enterAndDo = async (): Promise<{ done: T; busPath: string }> => {
-        watch.begin('enter');
-        const entered = await enterRomByWire(kit, lines, memory, cancel);
-        refuseOtherChip(board, entered.before);
-        const chip = await openDfuseBootloader(kit, entered.device, board.mcu);
+      const workOn = async (device: UsbDeviceInfo, romAppearsMs: number, stay: DfuStay): Promise<T> => {
+        const chip = await openDfuseBootloader(kit, device, board.mcu);
+        const lastExit = (): void => {
+          cancel?.throwIfAborted();
+          stay.lastExit();
+          cancel = undefined;
+          isBehindExit = true;
+        };
         try {
-          const { busPath } = entered.device;
-          const romAppearsMs = Math.max(entered.appearedAfterMs, memory.romAppearsMs ?? 0);
-          await remember(kit, board.name, { busPath, chipUid: chip.identity.uid, romAppearsMs });
-          return { done: await inside(chip, torn, lastExit), busPath };
+          await remember(kit, board.name, {
+            busPath: device.busPath,
+            chipUid: chip.identity.uid,
+            romAppearsMs,
+          });
+          return await inside(stay.listen(chip), torn, lastExit, stay);
         } finally {
           await chip.close();
         }
       };
-      let visited: { done: T; busPath: string };
+      const enterAndDo = async (): Promise<T> => {
+        watch.begin('enter');
+        const { device, before, appearedAfterMs } = await enterRomByWire(kit, lines, memory, cancel);
+        busPath = device.busPath;
+        refuseOtherChip(board, before);
+        since ??= kit.clock.now() - appearedAfterMs;
+        const stay = new DfuStay(kit.clock, since, isLimited);
+        if (isBehindExit) stay.lastExit();
+        const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
+        return await stay.within(workOn(device, romAppearsMs, stay), leave);
+      };
+      let done: T;
       try {
-        visited = await againWhileLearning(enterAndDo, torn, watch);
+        done = await againWhileLearning(enterAndDo, torn, watch);
       } catch (error) {
+        // Once is enough: Katapult takes two resets within half a second for a wish to stay.
+        if (hasLeft) throw error;
         // The old application is booted again, or at least the board leaves DFU mode with its heaters.
         await letGo(kit, lines, watch).catch(() => {});
         throw error;
       }
       const releasedAtMs = await letGo(kit, lines, watch);
-      return after(visited.done, { busPath: visited.busPath, releasedAtMs, memory });
-    }),
-  );
+      return after(done, { busPath: busPath ?? '', releasedAtMs, memory, klipper });
+    };
+    const isStillInRom = async (): Promise<boolean> => {
+      // A power device may start Klipper itself when it is switched on (bound_services): that is no longer foreign.
+      await klipper.end();
+      if (busPath === undefined) return (await kit.usb.list()).some((device) => usbKind(device) === 'romDfu');
+      return await refuseRomAgain(kit, board.name, { busPath }).then(
+        () => false,
+        () => true,
+      );
+    };
+    return withHeatersOff(kit, order.place, watch, () => withLines(kit, pins, visit), isStillInRom);
+  });
 }
 
 /** A chip that stopped answering in a read is reset into its ROM again, as long as each silence teaches something. */
@@ -112,7 +159,7 @@ async function againWhileLearning<T>(
     try {
       return await work();
     } catch (error) {
-      if (torn.lessons === known) throw error;
+      if (torn.lessons === known || asOctopusError(error).code === 'dfu-too-long') throw error;
       const around = torn.addresses.map(hex).join(', ');
       watch.note(
         around === ''
@@ -132,20 +179,29 @@ async function letGo(kit: VisitKit, lines: BoardLines, watch: Stopwatch): Promis
   return kit.clock.now();
 }
 
+/**
+ * Klipper stopped around `work`, and kept stopped. The gate is asked once more in the moment before: since the preflight
+ * somebody may have begun a print or switched a heater on. Then nothing is touched, Klipper included.
+ */
 export async function withKlipperStopped<T>(
   kit: Pick<Kit, 'printer' | 'recorder'>,
+  { confirm }: Pick<VisitOrder, 'confirm'>,
   watch: Stopwatch,
   signal: AbortSignal | undefined,
-  work: () => Promise<T>,
+  work: (klipper: ForeignStarts) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted();
   watch.begin('stop');
   await kit.recorder.before({ kind: 'stop-klipper' });
+  await passGate(kit, confirm, watch);
+  signal?.throwIfAborted();
+  const klipper = new ForeignStarts(kit, watch);
   try {
     await kit.printer.stopKlipper();
     signal?.throwIfAborted();
-    return await work();
+    return await work(klipper);
   } finally {
+    await klipper.end();
     await kit.recorder.before({ kind: 'start-klipper' }).catch(() => {});
     // An ending of its own must not hide how the board fared.
     await kit.printer
@@ -168,12 +224,5 @@ function refuseOtherChip(board: Board, before: UsbDeviceInfo | undefined): void 
       place: `USB ${before.busPath}`,
       advice: 'Correct board: in the configuration, or the wires go to another board than you think.',
     },
-  );
-}
-
-function warnOfHeaters(board: Board, watch: Stopwatch): void {
-  if (board.heatersDrivenByRom.length === 0) return;
-  watch.note(
-    `In DFU mode the ROM may drive ${board.heatersDrivenByRom.join(' and ')} of this board: do not leave heaters on them unwatched.`,
   );
 }

@@ -28,7 +28,7 @@ export function rawWrite(rig: TestBench, address: number, bytes: Uint8Array): Pr
   const watch = new Stopwatch(rig.kit.clock, () => {});
   return visitBootloader(
     rig.kit,
-    rig.place,
+    { place: rig.place, confirm: ['cold', 'still'] },
     watch,
     undefined,
     replaceImage(rig.kit, plan, options, watch),
