@@ -1,5 +1,6 @@
 // Everything a job may touch, as interfaces. Functions take `Pick<Kit, 'usb' | 'clock'>`, never the whole.
 import type { SerialPorts } from '../ports/bytes.ts';
+import type { CanHost } from '../ports/can.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { GpioHost } from '../ports/gpio.ts';
 import type { Locks } from '../ports/locks.ts';
@@ -9,6 +10,7 @@ import type { Store } from '../ports/store.ts';
 import type { UsbBus } from '../ports/usb.ts';
 
 export interface Kit {
+  readonly can: CanHost;
   readonly clock: Clock;
   readonly gpio: GpioHost;
   readonly locks: Locks;

@@ -2,7 +2,9 @@
 
 import { join } from 'node:path';
 import { VirtualBoard, type BootEntry } from './board.ts';
-import { loadVirtualBoard } from './board-data.ts';
+import { loadVirtualBoard, uidBytes } from './board-data.ts';
+import { VirtualCan, type CanOptions } from './can-host.ts';
+import { canUuid } from './can-uuid.ts';
 import { VirtualClock, type BenchClock } from './clock.ts';
 import { VirtualGpio } from './gpio.ts';
 import { KeptBoard } from './keep.ts';
@@ -47,6 +49,11 @@ export interface BenchOptions extends BenchBoardOptions {
   keepDir?: string;
   /** Further boards on the same host. Give each its own pins (`lines`) and `busPath`. */
   boards?: readonly BenchBoardOptions[];
+  /**
+   * A CAN bus with its nodes. It hangs on an adapter, or on the first board where its state is `bridge`. Default: no
+   * bus, and no interface but the one that a bridge brings along.
+   */
+  can?: CanOptions;
 }
 
 export interface ForeignDevice extends Partial<DeviceFacts> {
@@ -59,6 +66,7 @@ export interface ForeignDevice extends Partial<DeviceFacts> {
 
 export interface VirtualBench {
   readonly clock: BenchClock;
+  readonly can: VirtualCan;
   readonly usb: VirtualUsb;
   readonly gpio: VirtualGpio;
   readonly serial: VirtualSerial;
@@ -105,7 +113,16 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   if (board === undefined) throw new Error('a bench has a first board');
   const printer = new VirtualPrinter(clock, times, () => board.klipper);
   if (board.klipper?.transport !== 'usb' && options.state === 'bridge') printer.wire = 'can';
-  board.socket.onLeftWire = () => printer.boardLeft();
+  const via = options.can === undefined || options.state === 'bridge' ? 'board' : 'adapter';
+  const can = new VirtualCan({ clock, times }, options.can ?? {}, via, {
+    uuid: canUuid(uidBytes(board.data)),
+    isThere: () => board.klipper?.transport === 'bridge',
+    isOwned: () => printer.serviceRunning && printer.wire === 'can',
+  });
+  board.socket.onLeftWire = () => {
+    printer.boardLeft();
+    can.boardLeft();
+  };
   const serial = new VirtualSerial(usb, (device) => {
     const klippers = device.busPath === board.data.busPath && device.info().productId === 0x614e;
     return printer.serviceRunning && klippers ? 'klipper.service' : undefined;
@@ -114,8 +131,10 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
     while (!boards.every((one) => one.settled)) await clock.sleep(1);
   };
   await settle();
+  can.settled();
   return {
     clock,
+    can,
     usb,
     gpio: new VirtualGpio(boards.map((one) => one.lines)),
     serial,

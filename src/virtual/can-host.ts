@@ -1,0 +1,187 @@
+// Virtual bench, port CanHost: the host's CAN interfaces, and the bus behind them.
+
+import { OctopusError } from '../errors.ts';
+import type { CanBus, CanHost } from '../ports/can.ts';
+import { AdapterDevice, BridgeDevice } from './can-device.ts';
+import { CanInterface } from './can-interface.ts';
+import { CanNode, type CanNodeOptions } from './can-node.ts';
+import { CanWire } from './can-wire.ts';
+import { after, type BenchClock } from './clock.ts';
+import type { BenchTimes } from './times.ts';
+
+export interface CanOptions {
+  /** Default `can0`. */
+  readonly interfaceName?: string;
+  /** `down`: there, and nobody has set it up. Default `up`. */
+  readonly state?: 'up' | 'down';
+  /** Of the interface and of all nodes that say nothing else. Default 1 Mbit/s. */
+  readonly bitrate?: number;
+  /** Default 10, which is Linux's for CAN (drivers/net/can/dev/dev.c); Klipper's documents ask for 128. */
+  readonly txQueueLength?: number;
+  /** After so long Linux starts a controller that is bus-off again (`restart-ms`). Default 0: never. */
+  readonly restartMs?: number;
+  readonly nodes?: readonly CanNodeOptions[];
+}
+
+/** Our board, where it is the bridge. */
+export interface BridgeBoard {
+  readonly uuid: string;
+  /** It runs as a bridge and the host has found it on USB. */
+  isThere(): boolean;
+  /** A running Klipper has it in its printer.cfg, and so has given it an id. */
+  isOwned(): boolean;
+}
+
+/** klippy gives out ids from 4 up (klippy/extras/canbus_ids.py); the bridge gets the first. */
+const FIRST_NODE_ID = 4;
+const DEFAULT_BITRATE = 1_000_000;
+const DEFAULT_QUEUE = 10;
+
+export class VirtualCan implements CanHost {
+  readonly wire: CanWire;
+  readonly nodes: readonly CanNode[];
+  readonly #clock: BenchClock;
+  readonly #times: BenchTimes;
+  readonly #options: CanOptions;
+  readonly #board: BridgeBoard;
+  readonly #boardName: string;
+  #adapter: CanInterface | undefined;
+  #adapterState: 'absent' | 'up' | 'down' = 'absent';
+  #bridge: CanInterface | undefined;
+  #bridgeId = 0;
+
+  /** @param via what the bus hangs on; nothing where the bench has no bus, until its board becomes a bridge */
+  constructor(
+    around: { clock: BenchClock; times: BenchTimes },
+    options: CanOptions,
+    via: 'adapter' | 'board',
+    board: BridgeBoard,
+  ) {
+    this.#clock = around.clock;
+    this.#times = around.times;
+    this.#options = options;
+    this.#board = board;
+    this.wire = new CanWire(around.clock);
+    const name = options.interfaceName ?? 'can0';
+    this.#boardName = via === 'board' ? name : 'can1';
+    const bitrate = options.bitrate ?? DEFAULT_BITRATE;
+    const surroundings = {
+      clock: this.#clock,
+      wire: this.wire,
+      bitrate,
+      rebootMs: this.#times.katapultStartMs,
+    };
+    this.nodes = (options.nodes ?? []).map((node, index) => new CanNode(surroundings, node, index));
+    if (via === 'adapter') this.#setAdapter(options.state ?? 'up');
+  }
+
+  async open(interfaceName: string): Promise<CanBus> {
+    await Promise.resolve();
+    const { name } = this.#adapterFacts();
+    if (interfaceName === name && this.#adapterState !== 'absent') {
+      if (this.#adapter === undefined) throw isDown(interfaceName);
+      return this.#adapter.openSocket();
+    }
+    if (interfaceName === this.#boardName && this.#board.isThere()) {
+      if (this.#options.state === 'down') throw isDown(interfaceName);
+      this.#bridge ??= this.#startBridge();
+      return this.#bridge.openSocket();
+    }
+    throw isAbsent(interfaceName);
+  }
+
+  /** The bench has settled: a Klipper that runs has found its bridge. */
+  settled(): void {
+    this.#look();
+  }
+
+  /** Somebody types `ip link set can0 up` or `down`. */
+  setLink(state: 'up' | 'down'): void {
+    if (this.#adapterState !== 'absent') this.#setAdapter(state);
+  }
+
+  /** The adapter's USB cable. */
+  unplugAdapter(): void {
+    this.#adapter?.end('gone');
+    this.#adapter = undefined;
+    this.#adapterState = 'absent';
+  }
+
+  /** The board left USB: its interface goes when the kernel has noticed, whatever was open on it. */
+  boardLeft(): void {
+    this.#bridgeId = 0;
+    const bridge = this.#bridge;
+    this.#bridge = undefined;
+    // What waits in the chip is lost at once.
+    bridge?.device.leave();
+    if (bridge !== undefined) after(this.#clock, this.#times.noticeLeftMs, () => bridge.end('gone'));
+  }
+
+  /** The id that Klipper has given the bridge. It keeps it when Klipper stops, until it is reset. */
+  #look(): number {
+    if (this.#board.isThere() && this.#board.isOwned()) this.#bridgeId = FIRST_NODE_ID;
+    return this.#bridgeId;
+  }
+
+  #adapterFacts() {
+    return {
+      name: this.#options.interfaceName ?? 'can0',
+      bitrate: this.#options.bitrate ?? DEFAULT_BITRATE,
+      txQueueLength: this.#options.txQueueLength ?? DEFAULT_QUEUE,
+    };
+  }
+
+  #setAdapter(state: 'up' | 'down'): void {
+    this.#adapter?.end('down');
+    this.#adapter = undefined;
+    this.#adapterState = state;
+    if (state === 'down') return;
+    const facts = this.#adapterFacts();
+    const restartMs = this.#options.restartMs ?? 0;
+    this.#adapter = new CanInterface(facts.name, this.#clock, this.#times.transferMs, (events) => {
+      const device: AdapterDevice = new AdapterDevice(this.wire, facts, {
+        ...events,
+        trouble: (trouble) => {
+          events.trouble(trouble);
+          if (trouble === 'bus-off' && restartMs > 0)
+            after(this.#clock, restartMs, () => {
+              if (this.wire.isAttached(device.controller)) device.controller.restart();
+            });
+        },
+      });
+      return device;
+    });
+  }
+
+  #startBridge(): CanInterface {
+    const around = {
+      clock: this.#clock,
+      wire: this.wire,
+      uuid: this.#board.uuid,
+      ownedId: () => this.#look(),
+      // Requests for the bootloader come with the routes that use them.
+      reboot: () => {},
+    };
+    return new CanInterface(
+      this.#boardName,
+      this.#clock,
+      this.#times.transferMs,
+      (events) => new BridgeDevice(around, this.#adapterFacts(), events),
+    );
+  }
+}
+
+function isAbsent(name: string): OctopusError {
+  return new OctopusError('no-hardware', `${name} is absent`, {
+    place: name,
+    advice:
+      'Look at `ip link`, at the cable, and at the power of the bridge: its interface is there only while it runs.',
+  });
+}
+
+function isDown(name: string): OctopusError {
+  return new OctopusError('no-hardware', `${name} is down`, {
+    place: name,
+    advice: `Set it up: sudo ip link set ${name} up type can bitrate 1000000 (or the bitrate of your bus).`,
+  });
+}
