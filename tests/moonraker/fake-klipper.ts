@@ -33,6 +33,12 @@ export class FakeKlipper {
     mcu: { mcu_version: 'v0.12.0-1' },
     'mcu ebb': { mcu_version: 'v0.12.0-2' },
   };
+  /** Moonraker's power devices and how they stand; undefined: there is no [power] section. */
+  power: Record<string, string> | undefined;
+  /** From the command to the device's own new state; the answer comes at once, with the old one. */
+  powerMs = 0;
+  /** Moonraker's answer to post_device, if it refuses. */
+  powerRefusal: RpcError | undefined;
   store: Record<string, { temperatures: (number | null)[]; targets?: number[] }> = {};
   readonly #clock: VirtualClock;
   readonly #moonraker: FakeMoonraker;
@@ -66,6 +72,17 @@ export class FakeKlipper {
       };
     });
     answers.set('server.temperature_store', () => this.store);
+    answers.set('machine.device_power.devices', () => ({
+      devices: Object.entries(this.#devices()).map(([device, status]) => ({ device, status, type: 'gpio' })),
+    }));
+    answers.set('machine.device_power.get_device', ({ device }) => ({ [device]: this.#devices()[device] }));
+    answers.set('machine.device_power.post_device', ({ device, action }) => {
+      const devices = this.#devices();
+      this.asked.push(`power ${device} ${action}`);
+      if (this.powerRefusal !== undefined) throw this.powerRefusal;
+      void this.#switch(device, action);
+      return { [device]: devices[device] };
+    });
   }
 
   /** Anybody starts it: the service runs, Klipper connects and reaches its next state. */
@@ -100,6 +117,18 @@ export class FakeKlipper {
     if (action === 'stop' && this.active === 'active') void this.#stop();
     if (action === 'start' && this.active !== 'active') void this.start();
     return 'ok';
+  }
+
+  /** Without [power] Moonraker does not load the component. */
+  #devices(): Record<string, string> {
+    if (this.power === undefined) throw new RpcError(-32601, 'Method not found');
+    return this.power;
+  }
+
+  async #switch(device: string, action: string): Promise<void> {
+    if (this.powerMs > 0) await this.#clock.sleep(this.powerMs);
+    this.#devices()[device] = action;
+    if (this.isTelling) this.#notify('notify_power_changed', { device, status: action });
   }
 
   #mustBeThere(): void {

@@ -288,6 +288,68 @@ describe('somebody else starts Klipper', () => {
     expect(foreignStarts).toBe(1);
   });
 
+  test('each time: after another stop of ours, and after a stop of theirs', async () => {
+    await printer.stopKlipper();
+    await klipper.start();
+    await world.clock.sleep(100);
+    expect(foreignStarts).toBe(1);
+    await printer.stopKlipper();
+    expect(klipper.active).toBe('inactive');
+    expect(foreignStarts).toBe(1);
+    await klipper.start();
+    await world.clock.sleep(100);
+    expect(foreignStarts).toBe(2);
+    klipper.isConnected = false;
+    klipper.change('inactive', 'dead');
+    await world.clock.sleep(100);
+    await klipper.start();
+    await world.clock.sleep(100);
+    expect(foreignStarts).toBe(3);
+  });
+
+  test('after a second stop that failed it is told again at the next start', async () => {
+    await printer.stopKlipper();
+    await klipper.start();
+    klipper.refusal = new RpcError(400, 'not now');
+    await expect(printer.stopKlipper()).rejects.toMatchObject({ code: 'printer-unreachable' });
+    klipper.refusal = undefined;
+    klipper.isConnected = false;
+    klipper.change('inactive', 'dead');
+    await world.clock.sleep(100);
+    await klipper.start();
+    await world.clock.sleep(100);
+    expect(foreignStarts).toBe(2);
+  });
+
+  test('an answer that was asked for before our stop, and came after it, proves nothing', async () => {
+    await printer.stopKlipper();
+    await klipper.start();
+    await world.clock.sleep(100);
+    const { answers, now } = world.moonraker;
+    const answer = answers.get('server.info') ?? (() => SILENCE);
+    answers.set('server.info', () => SILENCE);
+    klipper.change('active', 'running');
+    await world.clock.sleep(100);
+    const { id } = now.received.findLast(({ method }) => method === 'server.info') ?? {};
+    answers.set('server.info', answer);
+    await printer.stopKlipper();
+    expect(foreignStarts).toBe(1);
+    now.send({ jsonrpc: '2.0', id, result: { klippy_connected: true, klippy_state: 'ready' } });
+    await world.clock.sleep(100);
+    expect(foreignStarts).toBe(1);
+  });
+
+  test('who has stopped listening hears nothing', async () => {
+    const heard: string[] = [];
+    const off = printer.onForeignStart(() => heard.push('a'));
+    printer.onForeignStart(() => heard.push('b'));
+    off();
+    await printer.stopKlipper();
+    await klipper.start();
+    await world.clock.sleep(100);
+    expect(heard).toEqual(['b']);
+  });
+
   test('also when it happened while the connection was down', async () => {
     await printer.stopKlipper();
     const restarting = world.moonraker.restart(5000);
