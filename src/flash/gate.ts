@@ -14,10 +14,7 @@ const TEMPERATURE_MAX_AGE_MS = 10 * 60_000;
 /** Throws `gate-closed` (never skipped by force) or `needs-confirmation`. Returns what the caller should know. */
 export function judgeGate(reading: PrinterReading, confirmed: readonly Confirmation[]): readonly string[] {
   if (reading.state === 'absent') return [];
-  if (reading.printing || reading.paused)
-    throw closed(`a print is ${reading.paused ? 'paused' : 'running'}`, 'Wait for its end, or cancel it.');
-  if (reading.moving)
-    throw closed('the printer is moving', 'Wait until homing, levelling or the macro has ended.');
+  refuseWhileWorking(reading);
   const heating = reading.heaters.find((heater) => heater.targetC > 0);
   if (heating !== undefined)
     throw closed(
@@ -32,6 +29,17 @@ export function judgeGate(reading: PrinterReading, confirmed: readonly Confirmat
     );
   }
   return reading.zHomed ? ['The motors lose power: a Z axis that is held by its motor may drop.'] : [];
+}
+
+/** Throws `gate-closed` during a print, a pause or a movement; `because` says why what leaves the board alone must wait. */
+export function refuseWhileWorking(reading: PrinterReading, because?: string): void {
+  const reason = because === undefined ? '' : `, and ${because}`;
+  if (reading.printing || reading.paused) {
+    const print = `a print is ${reading.paused ? 'paused' : 'running'}`;
+    throw closed(`${print}${reason}`, 'Wait for its end, or cancel it.');
+  }
+  if (reading.moving)
+    throw closed(`the printer is moving${reason}`, 'Wait until homing, levelling or the macro has ended.');
 }
 
 function judgeTemperatures(reading: PrinterReading, confirmed: readonly Confirmation[]): void {
