@@ -28,7 +28,7 @@ export interface CanNodeOptions {
   readonly isOff?: boolean;
 }
 
-/** Mailboxes of an STM32's bxCAN; a firmware that finds them full waits. */
+/** A chip has three mailboxes and its firmware waits for a free one, so nothing is lost here either. */
 const QUEUE_FRAMES = 64;
 /** UNPROVEN: Klipper's main loop comes round in some ten microseconds. */
 const LOOP_MS = 0.02;

@@ -117,7 +117,7 @@ describe('admin frames', () => {
 
 describe('the wire', () => {
   test('the longest frame takes 0.135 ms at 1 Mbit/s', () => {
-    // 135 bits: Davis, Burns, Bril, Lukkien, "Controller Area Network schedulability analysis", table 1.
+    // Davis, Burns, Bril, Lukkien, "Controller Area Network (CAN) schedulability analysis": 55 + 10 s bits for s bytes.
     expect(frameBits(frame('7ff#0001020304050607'))).toBe(135);
     expect(frameBits(frame('000#'))).toBe(55);
   });
@@ -156,9 +156,13 @@ describe('the wire', () => {
     const { bench, bus, troubles } = await onBus({
       can: { txQueueLength: 10, nodes: [{ isOff: true, uuid: UUID }] },
     });
-    const sent = async () => Promise.all(Array.from({ length: 21 }, () => bus.send(frame('3f0#00'))));
-    // Ten in Linux's queue, ten with the driver.
-    expect((await sent()).filter((one) => one === 'queued')).toHaveLength(20);
+    const sent: string[] = [];
+    for (let n = 0; n < 21; n++) {
+      sent.push(await bus.send(frame('3f0#00')));
+      await bench.clock.sleep(1);
+    }
+    // Ten in Linux's queue, ten with the driver. Each new frame is one more try of the first.
+    expect(sent).toEqual([...Array<string>(20).fill('queued'), 'full']);
     await bench.clock.sleep(10_000);
     expect(await bus.send(frame('3f0#00'))).toBe('full');
     expect(new Set(troubles)).toEqual(new Set(['no-acknowledge']));
@@ -188,6 +192,15 @@ describe('the wire', () => {
     await again.send(frame('3f0#00'));
     await bench.clock.sleep(20);
     expect(heard).toEqual([KLIPPER]);
+  });
+
+  test('one with another bitrate acknowledges nothing, and hears nothing', async () => {
+    const { bench, ask, troubles } = await onBus({ can: { nodes: [{ bitrate: 500_000, disturbs: 0 }] } });
+    const node = bench.can.nodes[0];
+    if (node !== undefined) node.admin.receive = () => frame('3f1#');
+    expect(await ask('3f0#00')).toEqual([]);
+    expect(new Set(troubles)).toEqual(new Set(['no-acknowledge']));
+    expect(node?.controller.waiting).toBe(0);
   });
 
   test('one that has become passive disturbs no more', async () => {
