@@ -151,7 +151,8 @@ describe('held in DFU mode', () => {
     dfuEnter(kit, { place, confirm: UNPLUGGED, holdMs }, () => {});
 
   test('on the word of the caller: not longer than 60 s', async () => {
-    const rig = await rigWith({ kind: 'unknown' });
+    // So slow that the entry takes seconds, which count.
+    const rig = await rigWith({ kind: 'unknown' }, { timesOverride: { transferMs: 200 } });
     const failure = await expectUntouched(rig, () => hold(rig, 60_001), {
       code: 'bad-parameter',
       place: /hold_s/,
