@@ -96,6 +96,15 @@ test('somebody else starting it meanwhile is noticed', async () => {
   expect(foreignStarts).toBe(1);
 });
 
+test('stopped again, and started again by somebody else: noticed again', async () => {
+  await printer.stopKlipper();
+  expect(isAlive()).toBe(false);
+  expect(foreignStarts).toBe(1);
+  supervisorctl('start', 'klipper');
+  await eventually('it is noticed', () => foreignStarts > 1 || undefined);
+  expect(foreignStarts).toBe(2);
+});
+
 test('Moonraker restarts while Klipper stops: still seen to be stopped, and started again', async () => {
   const stopping = printer.stopKlipper();
   await clock.sleep(500);
