@@ -27,6 +27,8 @@ export interface DeskParts {
   readonly isArmed: () => Promise<boolean>;
   readonly facts: () => Promise<DaemonFacts>;
   readonly audit: Pick<Audit, 'request' | 'ended'>;
+  /** Hears of a listener that failed. */
+  readonly onFault?: (fault: unknown) => void;
 }
 
 /** Told of every job; its end comes last. */
@@ -49,6 +51,8 @@ export class Desk {
   readonly #parts: DeskParts;
   readonly jobs = new JobBook();
   readonly #listeners = new Set<JobListener>();
+  /** Jobs on their way: loading, waiting for the lock, running, and until their end was told. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #isClosed = false;
 
   constructor(parts: DeskParts) {
@@ -80,12 +84,12 @@ export class Desk {
     }
   }
 
-  /** No new jobs; the running ones are asked to stop, and have ended when this resolves. */
+  /** No new jobs; the running ones are asked to stop, and have ended and been told of when this resolves. */
   async close(): Promise<void> {
     this.#isClosed = true;
-    const running = this.jobs.running();
-    for (const job of running) job.cancel();
-    await Promise.allSettled(running.map(({ ended }) => ended));
+    for (const job of this.jobs.running()) job.cancel();
+    // One that was still being started is cancelled by itself, and its end is to be awaited as well.
+    while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
   }
 
   async #carryOut(name: string, params: Params, origin: Origin): Promise<object> {
@@ -102,7 +106,8 @@ export class Desk {
       daemon: facts,
     };
     const kit = kitFor(call.board, origin);
-    if (method.needs === 'job') return { job: await this.#start(kit, house, method, call, origin) };
+    if (method.needs === 'job')
+      return { job: await this.#during(this.#start(kit, house, method, call, origin)) };
     return call.run(contextOf(withoutJournal(kit), house), () => {}, new AbortController().signal);
   }
 
@@ -120,8 +125,17 @@ export class Desk {
     this.jobs.add(job);
     // It may have been closed while the lock was taken.
     if (this.#isClosed) job.cancel();
-    void this.#tellEnd(job, origin);
+    void this.#during(this.#tellEnd(job, origin));
     return job.id;
+  }
+
+  async #during<T>(work: Promise<T>): Promise<T> {
+    this.#underWay.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#underWay.delete(work);
+    }
   }
 
   async #tellEnd(running: RunningJob<object>, origin: Origin): Promise<void> {
@@ -131,8 +145,15 @@ export class Desk {
     this.#tell(endOf(job), origin);
   }
 
+  /** Called from within the walk: a listener that throws must not end a write in the middle. */
   #tell(event: JobEvent, origin: Origin): void {
-    for (const listener of this.#listeners) listener(event, origin);
+    for (const listener of this.#listeners) {
+      try {
+        listener(event, origin);
+      } catch (fault) {
+        this.#parts.onFault?.(fault);
+      }
+    }
   }
 }
 

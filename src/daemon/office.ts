@@ -67,6 +67,7 @@ export function openOffice(parts: OfficeParts): Office {
       printers: agents.map(({ name, isUp }) => ({ name, moonraker: isUp ? 'up' : 'down' })),
     }),
     audit,
+    onFault: (fault) => log.error({ err: fault }, 'an event of a job could not be told'),
   });
   desk.onJobEvent((event, origin) => {
     log.debug({ origin, ...event }, 'job');
