@@ -13,7 +13,8 @@ export class ForeignStarts {
   readonly #unsubscribe: () => void;
   #stopping: Promise<void> = Promise.resolve();
   #stops = 0;
-  #mayRun = false;
+  #hasGivenUp = false;
+  #hasFailed = false;
 
   constructor(kit: Pick<Kit, 'printer'>, watch: Stopwatch) {
     this.#kit = kit;
@@ -23,7 +24,7 @@ export class ForeignStarts {
 
   /** Whether Klipper may be running although we need it stopped: a stop has failed, or we have given up. */
   get mayRun(): boolean {
-    return this.#mayRun;
+    return this.#hasGivenUp || this.#hasFailed;
   }
 
   /** Resolves when no stop is in progress. */
@@ -43,8 +44,8 @@ export class ForeignStarts {
 
   #heard(): void {
     if (this.#stops >= MOST_STOPS) {
-      if (!this.#mayRun) this.#watch.note(GIVEN_UP);
-      this.#mayRun = true;
+      if (!this.#hasGivenUp) this.#watch.note(GIVEN_UP);
+      this.#hasGivenUp = true;
       return;
     }
     this.#stops += 1;
@@ -57,9 +58,9 @@ export class ForeignStarts {
   async #stopAgain(): Promise<void> {
     try {
       await this.#kit.printer.stopKlipper();
-      this.#mayRun = false;
+      this.#hasFailed = false;
     } catch (thrown) {
-      this.#mayRun = true;
+      this.#hasFailed = true;
       this.#watch.note(`Klipper could not be stopped again: ${asOctopusError(thrown).message}.`);
     }
   }
