@@ -1,6 +1,6 @@
 // Methods: which image a request names, and whether it may name that one: backup:ID, upload:NAME, build:PROFILE, a path.
-import { realpath } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { lstat, realpath } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
 import { isInside, requireAllowed, type ResolvedFolder } from '../config/folders.ts';
 import { OctopusError } from '../errors.ts';
 import type { ImageFile } from '../flash/preflight.ts';
@@ -69,18 +69,37 @@ async function readBelow(
   path: string,
   asked: string,
 ): Promise<NamedImage> {
-  const real = await realpath(path).catch((): undefined => undefined);
-  // Where nothing is, the name decides: outside the folders nobody learns what exists.
-  requireAllowed(asked, real ?? lexical(path, folders), folders);
+  // By its name first: outside the folders nothing is even looked at, so that nobody learns what exists.
+  const plain = resolve(path);
+  const isNamedInside = folders.some(
+    ({ asWritten, real }) => isInside(plain, asWritten) || isInside(plain, real),
+  );
+  requireAllowed(asked, isNamedInside ? await whereIs(path) : NOWHERE, folders);
   const file = await readImageFile(path, (opened) => requireAllowed(asked, opened, folders));
   return { kind: 'file', file };
 }
 
-/** A path as written below a folder as written is below the real folder. */
-function lexical(path: string, folders: readonly ResolvedFolder[]): string {
-  const plain = resolve(path);
-  const folder = folders.find(({ asWritten }) => isInside(plain, asWritten));
-  return folder === undefined ? plain : join(folder.real, plain.slice(folder.asWritten.length));
+/** Inside no folder. */
+const NOWHERE = '';
+/** So many parts of a path may be missing. */
+const MISSING_MAX = 16;
+
+/**
+ * Where `path` really is; where nothing is, where it would be, so that a link to the outside does not tell what
+ * exists there.
+ */
+async function whereIs(path: string, depth = 0): Promise<string> {
+  const real = await realpath(path).catch((): undefined => undefined);
+  if (real !== undefined) return real;
+  const isLink = await lstat(path).then(
+    (stat) => stat.isSymbolicLink(),
+    () => false,
+  );
+  const name = basename(path);
+  // A link to what is not there; the kernel does not go back from there either.
+  if (isLink || name === '..' || depth === MISSING_MAX) return NOWHERE;
+  const parent = await whereIs(dirname(path), depth + 1);
+  return parent === NOWHERE ? NOWHERE : join(parent, name);
 }
 
 const KINDS = ['backup', 'upload', 'build'] as const;
