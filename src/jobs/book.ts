@@ -50,7 +50,7 @@ export class JobBook {
       id.length < SHORTEST_ID ? [] : [...this.#jobs.values()].filter((one) => one.id.startsWith(id));
     const [only, ...others] = begun;
     if (only !== undefined && others.length === 0) return only;
-    throw new OctopusError('unknown-job', `there is no job "${id}" here`, {
+    throw new OctopusError('unknown-job', `there is no job "${id.slice(0, 100)}" here`, {
       place: 'job',
       advice: `octopus.job_list has those of this process: the running ones and the last ${KEPT_JOBS} that ended.`,
     });
