@@ -153,27 +153,31 @@ test('whatever text is given, nothing outside is read', async () => {
       fc.array(part, { maxLength: 8 }),
     )
     .map(([start, parts]) => `${start}${parts.join('/')}`);
+  const roots = fc.constantFrom(top, folder, uploads, '/proc/self/root', `/proc/${process.pid}/cwd`);
   const below = fc
-    .tuple(
-      fc.constantFrom(top, folder, uploads, '/proc/self/root', `/proc/${process.pid}/cwd`),
-      fc.array(part, { maxLength: 8 }),
-    )
+    .tuple(roots, fc.array(part, { maxLength: 8 }))
     .map(([start, parts]) => [start, ...parts].join('/'));
+  const near = fc
+    .tuple(fc.constantFrom('', '/.', '/out/firmware', '/out', '/../firmware'), fc.constantFrom('a', 'secret'))
+    .map(([way, name]) => `${folder}${way}/${name}`);
   const counts = { read: 0, refused: 0 };
   await fc.assert(
-    fc.asyncProperty(fc.oneof(path, below, fc.string({ unit: 'binary', maxLength: 60 })), async (name) => {
-      const named = await on()
-        .read(name)
-        .catch((error: { code: string; message: string }) => error);
-      if ('kind' in named) {
-        counts.read++;
-        expect(named.kind === 'backup' || ['allowed', 'uploaded'].includes(textOf(named))).toBe(true);
-        return;
-      }
-      counts.refused++;
-      expect(['bad-parameter', 'file-unreadable']).toContain(named.code);
-      expect(JSON.stringify(named)).not.toContain(SECRET);
-    }),
+    fc.asyncProperty(
+      fc.oneof(path, below, near, fc.string({ unit: 'binary', maxLength: 60 })),
+      async (name) => {
+        const named = await on()
+          .read(name)
+          .catch((error: { code: string; message: string }) => error);
+        if ('kind' in named) {
+          counts.read++;
+          expect(named.kind === 'backup' || ['allowed', 'uploaded'].includes(textOf(named))).toBe(true);
+          return;
+        }
+        counts.refused++;
+        expect(['bad-parameter', 'file-unreadable']).toContain(named.code);
+        expect(JSON.stringify(named)).not.toContain(SECRET);
+      },
+    ),
     { numRuns: 3000 },
   );
   expect(counts.read).toBeGreaterThan(10);
