@@ -4,6 +4,7 @@ import { METHODS } from '../methods/table.ts';
 import {
   backupSummary,
   backupsSummary,
+  canbusSummary,
   dfuSummary,
   flashSummary,
   jobCancelSummary,
@@ -39,6 +40,7 @@ export const VERBS: readonly Verb[] = [
   verb(METHODS.restore, flashSummary),
   verb(METHODS.reset, resetSummary),
   verb(METHODS.dfuEnter, dfuSummary),
+  verb(METHODS.canbusQuery, canbusSummary),
   verb(METHODS.jobGet, jobSummary),
   verb(METHODS.jobList, jobListSummary),
   verb(METHODS.jobCancel, jobCancelSummary),

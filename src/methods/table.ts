@@ -2,6 +2,7 @@
 // To add a method: a file beside this one with defineMethod, a line here, and one in src/cli/verbs.ts.
 import { backup } from './backup.ts';
 import { backups } from './backups.ts';
+import { canbusQuery } from './canbus-query.ts';
 import { dfuEnter } from './dfu-enter.ts';
 import { flash } from './flash.ts';
 import { inspect } from './inspect.ts';
@@ -20,6 +21,7 @@ export const METHODS = {
   restore,
   reset,
   dfuEnter,
+  canbusQuery,
   jobGet,
   jobList,
   jobCancel,

@@ -16,6 +16,7 @@ const GOOD: Readonly<Record<keyof typeof METHODS, Readonly<Record<string, unknow
   restore: { board: BOARD, backup: 'abc' },
   reset: { board: BOARD },
   dfuEnter: { board: BOARD },
+  canbusQuery: {},
   jobGet: { job: 'abcdef' },
   jobList: {},
   jobCancel: { job: 'abcdef' },
