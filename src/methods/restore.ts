@@ -3,7 +3,7 @@ import { restore as carryOut } from '../flash/restore.ts';
 import { flashAnswer } from './answers.ts';
 import { board, confirm } from './common-parameters.ts';
 import { defineMethod } from './method.ts';
-import { text } from './parameters.ts';
+import { flag, text } from './parameters.ts';
 
 export const restore = defineMethod({
   name: 'octopus.restore',
@@ -12,10 +12,17 @@ export const restore = defineMethod({
   parameters: {
     board,
     backup: text('the id of the backup, or its first letters', 'BACKUP', 'operand'),
+    dry_run: flag('check and plan only; the board is not touched'),
     confirm,
   },
+  onlyLooks: (values) => values.dry_run,
   async run({ kit, place }, values, report, signal) {
-    const order = { place: place(values.board), backup: values.backup, confirm: values.confirm };
+    const order = {
+      place: place(values.board),
+      backup: values.backup,
+      confirm: values.confirm,
+      dryRun: values.dry_run,
+    };
     return flashAnswer(await carryOut(kit, order, report, signal));
   },
 });
