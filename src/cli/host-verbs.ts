@@ -46,6 +46,7 @@ export function addHostVerbs(
       checkSettings(settings, world, settings.virtual !== undefined);
       endWith(await world.daemon(settings));
     });
+  program.command('warm-up', { hidden: true }).action(() => world.warmUp());
   for (const isArmed of [true, false]) {
     program
       .command(isArmed ? 'arm' : 'disarm')

@@ -74,7 +74,12 @@ export async function runIn<A extends object>(
   if (method.needs !== 'job') {
     return call.run(contextOf(withoutJournal(kit), house), () => {}, new AbortController().signal);
   }
-  const progress = progressFor(command.output, method.name, () => kit.clock.now(), command.settings.verbose);
+  const progress = await progressFor(
+    command.output,
+    method.name,
+    () => kit.clock.now(),
+    command.settings.verbose,
+  );
   let isDone = false;
   try {
     const job = await startCall(kit, house, method, call, (event) => {

@@ -15,7 +15,7 @@ export async function runThroughDaemon<A extends object>(
   params: Given,
 ): Promise<A> {
   if (method.needs !== 'job') return answerOf(method, await daemon.call(method.name, params));
-  const progress = progressFor(output, method.name, () => performance.now(), settings.verbose);
+  const progress = await progressFor(output, method.name, () => performance.now(), settings.verbose);
   let isDone = false;
   try {
     const ended = Promise.withResolvers<A>();

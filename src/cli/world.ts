@@ -62,6 +62,8 @@ export interface World {
   attach(settings: Settings): Promise<DaemonLink | undefined>;
   /** Runs until it is told to stop; answers the exit code. */
   daemon(settings: Settings): Promise<number>;
+  /** Loads what the daemon loads, so that it lies compiled in Node's cache. */
+  warmUp(): Promise<void>;
   /** Lets requests through Moonraker change boards, or no longer; answers the file that says so. */
   arm(settings: Settings, isArmed: boolean): Promise<string>;
 }

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { boardByName, boardNames } from '../boards/boards.ts';
 import type { HostSettings } from '../config/host-settings.ts';
 import { readSettings, type BoardSettings, type PrinterSettings, type Settings } from '../config/settings.ts';
+import { decodeConfig } from '../config/sections.ts';
 import { wiringOf, type Wiring } from '../config/wiring.ts';
 import { OctopusError, nearest } from '../errors.ts';
 import type { BoardPlace, HeaterSafety } from '../flash/visit.ts';
@@ -20,8 +21,9 @@ export interface Configuration {
 
 /** Throws `bad-config`. */
 export async function readConfiguration(paths: Paths): Promise<Configuration> {
-  const text = await readFile(paths.config, 'utf8').catch((cause: unknown) => {
-    if (typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'ENOENT') return '';
+  const bytes = await readFile(paths.config).catch((cause: unknown) => {
+    if (typeof cause === 'object' && cause !== null && 'code' in cause && cause.code === 'ENOENT')
+      return new Uint8Array();
     throw new OctopusError('bad-config', `${paths.config} cannot be read: ${String(cause)}`, {
       place: paths.config,
       advice: 'Give the file to the user that runs octopus-flasher.',
@@ -29,13 +31,30 @@ export async function readConfiguration(paths: Paths): Promise<Configuration> {
     });
   });
   const facts = { home: paths.home, printerData: paths.printerData, knownBoards: boardNames() };
-  const settings = readSettings(text, paths.config, facts);
-  const roots = settings.printers.map((printer) => dataPathOf(printer, paths)).flatMap(rootsOf);
-  const hostFile = new HostFile(paths.hostConf, { home: paths.home, roots });
+  const settings = readSettings(decodeConfig(bytes, paths.config), paths.config, facts);
+  const hostFile = hostFileBeside(
+    paths,
+    settings.printers.map((printer) => dataPathOf(printer, paths)),
+  );
   const host = await hostFile.read();
   const wiring = wiringOf(settings.boards, host);
   const boards = settings.boards.length === 0 ? undefined : bookOf(settings.boards, wiring, host);
   return { settings, hostFile, boards };
+}
+
+/**
+ * host.conf, to disarm: whoever may use Moonraker may spoil octopus-flasher.conf, and must not keep the owner from
+ * that.
+ */
+export async function hostFileToDisarm(paths: Paths): Promise<HostFile> {
+  return readConfiguration(paths).then(
+    ({ hostFile }) => hostFile,
+    () => hostFileBeside(paths, [paths.printerData]),
+  );
+}
+
+function hostFileBeside(paths: Paths, dataPaths: readonly string[]): HostFile {
+  return new HostFile(paths.hostConf, { home: paths.home, roots: dataPaths.flatMap(rootsOf) });
 }
 
 /** Moonraker's folder for this printer; its own Unix socket says where that is. */

@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { mkdir, open, readlink, realpath, rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { requireOutsideRoots, type ResolvedFolder } from '../config/folders.ts';
 import {
   NO_HOST_SETTINGS,
@@ -12,6 +12,7 @@ import {
   type HostSettings,
   type NamedFolder,
 } from '../config/host-settings.ts';
+import { decodeConfig } from '../config/sections.ts';
 import { OctopusError } from '../errors.ts';
 import type { ImageRights } from '../methods/image-source.ts';
 
@@ -74,18 +75,27 @@ export class HostFile {
   /** Throws `bad-config`, `store-failed`. */
   async setArmed(isArmed: boolean): Promise<void> {
     const folder = dirname(this.path);
-    await mkdir(folder, { recursive: true, mode: 0o700 });
-    const seen = (await this.#look()) ?? {
-      text: TEMPLATE,
-      facts: {
-        home: this.#home,
-        mode: 0o600,
-        isOwn: true,
-        real: join(await realpath(folder), 'host.conf'),
-        roots: await existing(this.#roots),
-      },
-    };
-    const text = withArmed(seen.text, this.path, seen.facts, isArmed);
+    try {
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const { text, facts } = (await this.#look()) ?? (await this.#template(folder));
+      await this.#replace(folder, withArmed(text, this.path, facts, isArmed));
+    } catch (cause) {
+      if (cause instanceof OctopusError) throw cause;
+      throw new OctopusError('store-failed', `${this.path} cannot be written: ${String(cause)}`, {
+        place: this.path,
+        advice: 'Check the disk, and that the folder belongs to this user.',
+        cause,
+      });
+    }
+  }
+
+  async #template(folder: string): Promise<{ text: string; facts: HostFileFacts }> {
+    const real = join(await realpath(folder), basename(this.path));
+    const roots = await existing(this.#roots);
+    return { text: TEMPLATE, facts: { home: this.#home, mode: 0o600, isOwn: true, real, roots } };
+  }
+
+  async #replace(folder: string, text: string): Promise<void> {
     const unfinished = join(folder, `.host.conf.${randomUUID()}`);
     try {
       const file = await open(unfinished, 'wx', 0o600);
@@ -96,13 +106,9 @@ export class HostFile {
         await file.close();
       }
       await rename(unfinished, this.path);
-    } catch (cause) {
+    } catch (error) {
       await rm(unfinished, { force: true });
-      throw new OctopusError('store-failed', `${this.path} cannot be written: ${String(cause)}`, {
-        place: this.path,
-        advice: 'Check the disk, and that the folder belongs to this user.',
-        cause,
-      });
+      throw error;
     }
   }
 
@@ -131,7 +137,8 @@ export class HostFile {
         real: await readlink(`/proc/self/fd/${file.fd}`),
         roots: await existing(this.#roots),
       };
-      return { text: await file.readFile('utf8'), facts };
+      // Strictly UTF-8: what was read by guess could not be written back as it was.
+      return { text: decodeConfig(await file.readFile(), this.path), facts };
     } finally {
       await file.close();
     }

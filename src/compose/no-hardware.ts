@@ -1,17 +1,17 @@
 // Composition, a kit for what touches no board: whatever is asked of the hardware says that it cannot be reached.
 import { OctopusError } from '../errors.ts';
+import { systemClock } from '../hardware/clock.ts';
 import { SocketLocks } from '../hardware/locks.ts';
 import { FileStore } from '../hardware/store.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import { virtualBoardNames } from '../virtual/board-data.ts';
-import { RealClock } from '../virtual/real-clock.ts';
 import type { Paths } from './paths.ts';
 
 export function kitWithoutHardware(paths: Paths): JobKit {
   return {
     store: new FileStore(paths.data),
     locks: new SocketLocks(),
-    clock: new RealClock(),
+    clock: systemClock,
     gpio: { open: missing('GPIO') },
     serial: { open: missing('the serial ports') },
     usb: { list: missing('USB'), onChange: () => () => {}, openDfu: missing('USB') },

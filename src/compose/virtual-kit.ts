@@ -7,13 +7,11 @@ import type { Settings } from '../cli/world.ts';
 import { OctopusError } from '../errors.ts';
 import { SocketLocks } from '../hardware/locks.ts';
 import { FileStore } from '../hardware/store.ts';
-import { DEFAULT_PINS } from '../config/pins.ts';
 import type { JobKit } from '../jobs/runner.ts';
-import { modelBoards, type BoardBook } from '../methods/boards.ts';
 import type { Store } from '../ports/store.ts';
 import { createBench, type VirtualBench } from '../virtual/bench.ts';
 import type { BenchClock } from '../virtual/clock.ts';
-import { BOARD_STATES, type BoardState } from '../virtual/state.ts';
+import { BOARD_STATES, type BoardState } from '../virtual/board-data.ts';
 import { pathsFor } from './paths.ts';
 
 export interface VirtualKit {
@@ -58,11 +56,6 @@ export async function openVirtualKit(settings: Settings, board: string): Promise
     await release();
     throw error;
   }
-}
-
-/** Nothing hangs on the heater outputs of a virtual board. */
-export function virtualBoards(onlyBoard: string): BoardBook {
-  return modelBoards(DEFAULT_PINS, { heaters: { kind: 'unused' }, onlyBoard });
 }
 
 const KeptLabel = type({ board: string(), state: enums(BOARD_STATES) });

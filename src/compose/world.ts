@@ -12,13 +12,11 @@ import type { JobKit } from '../jobs/runner.ts';
 import { createLog, type Logger } from '../log.ts';
 import { modelBoards, type BoardBook } from '../methods/boards.ts';
 import { ownImages } from '../methods/image-source.ts';
-import { loadVirtualBoard, virtualBoardNames } from '../virtual/board-data.ts';
-import { forgeKlipper } from '../virtual/forge.ts';
-import { BOARD_STATES } from '../virtual/state.ts';
-import { readConfiguration } from './configuration.ts';
+import { BOARD_STATES, loadVirtualBoard, virtualBoardNames } from '../virtual/board-data.ts';
+import { hostFileToDisarm, readConfiguration } from './configuration.ts';
 import { kitWithoutHardware, noHardware } from './no-hardware.ts';
 import { pathsFor } from './paths.ts';
-import { openVirtualKit, virtualBoards } from './virtual-kit.ts';
+import { virtualBoards } from './virtual-boards.ts';
 
 export function createWorld(): World {
   const { version } = create(
@@ -49,8 +47,12 @@ export function createWorld(): World {
       const { runDaemon } = await import('../daemon.ts');
       return runDaemon(settings, version);
     },
+    warmUp: async () => {
+      await Promise.all([import('../daemon.ts'), import('./virtual-kit.ts')]);
+    },
     arm: async (settings, isArmed) => {
-      const { hostFile } = await readConfiguration(pathsFor(settings));
+      const paths = pathsFor(settings);
+      const hostFile = isArmed ? (await readConfiguration(paths)).hostFile : await hostFileToDisarm(paths);
       await hostFile.setArmed(isArmed);
       return hostFile.path;
     },
@@ -65,6 +67,8 @@ async function boardsOf(settings: Settings): Promise<BoardBook> {
 }
 
 async function openVirtual(settings: Settings, board: string): Promise<Surroundings> {
+  // Loaded where one is wanted: a daemon on hardware needs the memory for itself.
+  const { openVirtualKit } = await import('./virtual-kit.ts');
   const { kit, dispose } = await openVirtualKit(settings, board);
   return surroundings(kit, virtualBoards(board), dispose);
 }
@@ -92,6 +96,7 @@ async function openDemo(
   const image = join(folder, 'klipper.bin');
   const own = { ...settings, virtual: board, virtualDir: join(folder, 'board'), data: undefined };
   const around = await openVirtual(own, board);
+  const { forgeKlipper } = await import('../virtual/forge.ts');
   writeFileSync(image, forgeKlipper({ mcu: loadVirtualBoard(board).mcu }));
   return {
     ...around,

@@ -138,7 +138,11 @@ function readOutputs(reader: SectionReader, key: string): readonly string[] {
   return (reader.list(key) ?? []).map((written) => {
     const name = written.toUpperCase();
     if (/^(HE\d|BED)$/.test(name)) return name;
-    throw reader.refuse(key, `${key}: ${quoted(written)} is no heater output`, 'Write HE0, HE1, HE2, HE3 or BED.');
+    throw reader.refuse(
+      key,
+      `${key}: ${quoted(written)} is no heater output`,
+      'Write HE0, HE1, HE2, HE3 or BED.',
+    );
   });
 }
 

@@ -139,7 +139,11 @@ function readMcu(reader: SectionReader): string {
   const [, name] = /^(?:mcu(?:\s+|$))?(.*)$/.exec(reader.text('mcu') ?? 'mcu') ?? [];
   if (name === undefined || name === '') return 'mcu';
   if (/^[\w.-]{1,64}$/.test(name)) return `mcu ${name}`;
-  throw reader.refuse('mcu', `mcu cannot be ${quoted(name)}`, 'Write it as in printer.cfg: mcu, or mcu NAME.');
+  throw reader.refuse(
+    'mcu',
+    `mcu cannot be ${quoted(name)}`,
+    'Write it as in printer.cfg: mcu, or mcu NAME.',
+  );
 }
 
 /** `[board octopus-pro-f446]` needs no `board:` of its own. */

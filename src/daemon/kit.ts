@@ -5,7 +5,7 @@ import { traced } from '../cli/trace.ts';
 import type { Configuration } from '../compose/configuration.ts';
 import { kitWithoutHardware } from '../compose/no-hardware.ts';
 import { pathsFor } from '../compose/paths.ts';
-import { openVirtualKit, virtualBoards } from '../compose/virtual-kit.ts';
+import { virtualBoards } from '../compose/virtual-boards.ts';
 import { DEFAULT_PINS } from '../config/pins.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import type { Logger } from '../log.ts';
@@ -34,6 +34,7 @@ export async function openDaemonKit(
       dispose: async () => {},
     };
   }
+  const { openVirtualKit } = await import('../compose/virtual-kit.ts');
   const { kit, bench, dispose } = await openVirtualKit(settings, virtual);
   const hasOwnPrinter = printers.every(
     ({ moonraker }) => moonraker.kind === 'unix' && !existsSync(moonraker.path),

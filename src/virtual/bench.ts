@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { VirtualBoard, type BootEntry } from './board.ts';
-import { loadVirtualBoard, uidBytes } from './board-data.ts';
+import { loadVirtualBoard, uidBytes, type BoardState } from './board-data.ts';
 import { VirtualCan, type CanOptions } from './can-host.ts';
 import { canUuid } from './can-uuid.ts';
 import { VirtualClock, type BenchClock } from './clock.ts';
@@ -18,7 +18,7 @@ import { FlashMemory } from './silicon/flash-memory.ts';
 import { loadMcu } from './silicon/mcu-data.ts';
 import { defaultRomSettings, type RomSettings } from './silicon/rom-settings.ts';
 import { flashSizeBytes } from './silicon/silicon.ts';
-import { fillFlash, type BoardState } from './state.ts';
+import { fillFlash } from './state.ts';
 import { MemoryStore } from './store.ts';
 import { TIMES, type BenchTimes, type TimesName } from './times.ts';
 import { VirtualUsb, type BenchFaults } from './usb-bus.ts';

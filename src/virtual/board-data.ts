@@ -18,6 +18,18 @@ export interface VirtualBoardData {
   readonly busPath: string;
 }
 
+/** What somebody has left in the flash of a board. */
+export const BOARD_STATES = [
+  'used',
+  'blank',
+  'katapult',
+  'katapult-empty',
+  'no-bootloader',
+  'bridge',
+  'bricked',
+] as const;
+export type BoardState = (typeof BOARD_STATES)[number];
+
 const FOLDER = new URL('./boards/', import.meta.url);
 
 export function virtualBoardNames(): string[] {

@@ -2,19 +2,8 @@
 
 import { forgeMcu, randomFrom } from './forge-parts.ts';
 import { forgeKatapult, forgeKlipper, forgeStockBootloader, OLD_KLIPPER } from './forge.ts';
-import type { VirtualBoardData } from './board-data.ts';
+import type { BoardState, VirtualBoardData } from './board-data.ts';
 import type { FlashMemory } from './silicon/flash-memory.ts';
-
-export const BOARD_STATES = [
-  'used',
-  'blank',
-  'katapult',
-  'katapult-empty',
-  'no-bootloader',
-  'bridge',
-  'bricked',
-] as const;
-export type BoardState = (typeof BOARD_STATES)[number];
 
 export function fillFlash(flash: FlashMemory, board: VirtualBoardData, state: BoardState): void {
   if (state === 'blank') return;

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { FileStore } from '../../src/hardware/store.ts';
 import type { Store } from '../../src/ports/store.ts';
+import { measureDaemon } from './daemon.ts';
 import { flashBytes, klipperFor, setUp, type TestBench } from '../support/bench.ts';
 
 const KIB = 1024;
@@ -153,8 +154,9 @@ const ownShare: Record<string, number> = {};
 for (const board of boards) rows.push(...(await rowsOf(board)));
 for (const board of boards) ownShare[board] = await ownShareMs(board);
 
+const daemon = await measureDaemon();
 if (json) {
-  process.stdout.write(`${JSON.stringify({ rows, ownShareMs: ownShare })}\n`);
+  process.stdout.write(`${JSON.stringify({ rows, ownShareMs: ownShare, daemon })}\n`);
 } else {
   const cells = rows.map((row) => [
     row.board,
@@ -194,4 +196,24 @@ if (json) {
       `our own share of a job of 46 KiB (virtual time, store on disk, the simulator's work included), ${board}: ${ms.toFixed(0)} ms\n`,
     );
   }
+  const ms = (value: number) => `${value.toFixed(1)} ms`;
+  const lines = [
+    ['registered at Moonraker after', ms(daemon.registeredMs), 'limit 1500 ms'],
+    ['resident when idle', `${daemon.residentMb.toFixed(1)} MB`, 'limit 80 MB'],
+    ['CPU when idle', `${daemon.idlePercent.toFixed(2)} % of a core`, 'limit: none to be seen'],
+    [
+      "an event on a client's socket",
+      `${ms(daemon.eventMs.median)}, longest ${ms(daemon.eventMs.longest)}`,
+      'limit 50 ms',
+    ],
+    [
+      'answers at 200 calls a second',
+      `${ms(daemon.callMs.median)}, 99 % within ${ms(daemon.callMs.p99)}`,
+      '',
+    ],
+    ['a flash under those calls', `${daemon.slowDown.toFixed(3)} times as long`, 'limit 1.10'],
+  ];
+  process.stdout.write('\nThe daemon on a virtual board, in real time:\n');
+  for (const [what = '', figure = '', limit = ''] of lines)
+    process.stdout.write(`${what.padEnd(32)} ${figure.padEnd(36)} ${limit}\n`);
 }

@@ -62,9 +62,9 @@ test('neither the part done nor the remaining time ever goes back, and the rate 
   expect(last.fraction).toBeGreaterThan(0.7);
 });
 
-test('a bar on a terminal: phase, percent, rate, remaining time; notes above it; full at the end', () => {
+test('a bar on a terminal: phase, percent, rate, remaining time; notes above it; full at the end', async () => {
   const streams = fakeStreams({ columns: 100 });
-  const progress = progressFor(new Output(streams, false), 'octopus.flash', now, false);
+  const progress = await progressFor(new Output(streams, false), 'octopus.flash', now, false);
   for (const event of FLASH) {
     nowMs += 200;
     progress.take(event);
@@ -79,15 +79,15 @@ test('a bar on a terminal: phase, percent, rate, remaining time; notes above it;
   expect(drawn.filter((line) => line.includes('[=')).every((line) => line.length < 100)).toBe(true);
 });
 
-test('after a failure the bar stays where it was', () => {
+test('after a failure the bar stays where it was', async () => {
   const streams = fakeStreams({ columns: 100 });
-  const progress = progressFor(new Output(streams, false), 'octopus.flash', now, false);
+  const progress = await progressFor(new Output(streams, false), 'octopus.flash', now, false);
   for (const event of FLASH.slice(0, 9)) progress.take(event);
   progress.end(false);
   expect(frames(streams.out.text()).at(-1)).toMatch(/^erase +\[=+-+\] +\d\d%/);
 });
 
-test('no bar: in a pipe, on a dumb or narrow terminal, with --verbose, for what has no length', () => {
+test('no bar: in a pipe, on a dumb or narrow terminal, with --verbose, for what has no length', async () => {
   const cases = [
     [fakeStreams(), 'octopus.flash', false],
     [fakeStreams({ columns: 100 }, { TERM: 'dumb' }), 'octopus.flash', false],
@@ -96,7 +96,7 @@ test('no bar: in a pipe, on a dumb or narrow terminal, with --verbose, for what 
     [fakeStreams({ columns: 100 }), 'octopus.dfu_enter', false],
   ] as const;
   for (const [streams, method, isVerbose] of cases) {
-    const progress = progressFor(new Output(streams, false), method, now, isVerbose);
+    const progress = await progressFor(new Output(streams, false), method, now, isVerbose);
     for (const event of FLASH) progress.take(event);
     progress.end(true);
     expect(streams.out.text()).toMatch(/^[ -~\n]+$/);
@@ -104,9 +104,9 @@ test('no bar: in a pipe, on a dumb or narrow terminal, with --verbose, for what 
   }
 });
 
-test('under --json nothing at all', () => {
+test('under --json nothing at all', async () => {
   const streams = fakeStreams({ columns: 100 });
-  const progress = progressFor(new Output(streams, true), 'octopus.flash', now, false);
+  const progress = await progressFor(new Output(streams, true), 'octopus.flash', now, false);
   for (const event of FLASH) progress.take(event);
   progress.end(true);
   expect(streams.out.text() + streams.err.text()).toBe('');

@@ -45,6 +45,7 @@ export async function run(
     openDemo: () => Promise.reject(new Error('not in these tests')),
     attach: async () => undefined,
     daemon: () => Promise.reject(new Error('not in these tests')),
+    warmUp: async () => {},
     arm: () => Promise.reject(new Error('not in these tests')),
   };
   const code = await runCommandLine(args, world, streams);

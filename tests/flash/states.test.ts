@@ -1,6 +1,6 @@
 // Whatever somebody has left on the board, and whatever kind of firmware comes: what the flash says at its end is true.
 import { describe, expect, test } from '@jest/globals';
-import type { BoardState } from '../../src/virtual/state.ts';
+import type { BoardState } from '../../src/virtual/board-data.ts';
 import {
   forgeKatapult,
   forgeStockBootloader,

@@ -5,7 +5,7 @@ import { releaseLines } from '../../src/flash/release-lines.ts';
 import { reset } from '../../src/flash/reset.ts';
 import { status } from '../../src/flash/status.ts';
 import { takeBackup } from '../../src/flash/take-backup.ts';
-import type { BoardState } from '../../src/virtual/state.ts';
+import type { BoardState } from '../../src/virtual/board-data.ts';
 import { OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import {
   BOARDS,

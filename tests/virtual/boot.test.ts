@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { createBench, type BenchOptions, type VirtualBench } from '../../src/virtual/bench.ts';
 import { virtualBoardNames } from '../../src/virtual/board-data.ts';
 import { forgeDeployer, forgeKatapult, forgeKlipper, OLD_KLIPPER } from '../../src/virtual/forge.ts';
-import type { BoardState } from '../../src/virtual/state.ts';
+import type { BoardState } from '../../src/virtual/board-data.ts';
 
 const PINS = { boot0: 'gpio26', nrst: 'gpio19' };
 
