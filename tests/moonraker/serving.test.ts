@@ -96,12 +96,12 @@ test.each([
     code: number,
     message: `it did not work. The old firmware is still there. Try again. [${code}]`,
     data: {
-        code,
-        message: 'it did not work',
-        advice: 'Try again',
-        place: '0x08000000',
-        onBoard: 'The old firmware is still there',
-      },
+      code,
+      message: 'it did not work',
+      advice: 'Try again',
+      place: '0x08000000',
+      onBoard: 'The old firmware is still there',
+    },
   });
 });
 
