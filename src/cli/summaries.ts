@@ -94,6 +94,20 @@ export function canbusSummary(answer: AnswerOf<typeof METHODS.canbusQuery>): rea
   ];
 }
 
+export function doctorSummary({ findings }: AnswerOf<typeof METHODS.doctor>): readonly string[] {
+  const amiss = findings.filter(({ level }) => level !== 'ok');
+  return [
+    amiss.length === 0
+      ? 'Nothing amiss.'
+      : `${amiss.length} of ${findings.length} findings ask for something:`,
+    ...findings.flatMap(({ level, about, evidence, meaning, cure }) => [
+      `  ${level.padEnd(7)} ${about}: ${evidence}`,
+      ...(level === 'ok' ? [] : [`          ${meaning}`]),
+      ...(cure === null ? [] : [`          cure: ${cure}`]),
+    ]),
+  ];
+}
+
 export function jobSummary(job: AnswerOf<typeof METHODS.jobGet>): readonly string[] {
   return [
     jobLine(job),

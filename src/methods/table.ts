@@ -4,6 +4,7 @@ import { backup } from './backup.ts';
 import { backups } from './backups.ts';
 import { canbusQuery } from './canbus-query.ts';
 import { dfuEnter } from './dfu-enter.ts';
+import { doctor } from './doctor.ts';
 import { flash } from './flash.ts';
 import { inspect } from './inspect.ts';
 import { jobCancel, jobGet, jobList } from './jobs.ts';
@@ -22,6 +23,7 @@ export const METHODS = {
   reset,
   dfuEnter,
   canbusQuery,
+  doctor,
   jobGet,
   jobList,
   jobCancel,

@@ -79,7 +79,7 @@ const CALLS: Readonly<Record<string, { name: string; params: Readonly<Record<str
   canbus_query: { name: METHODS.canbusQuery.name, params: {} },
 };
 /** Those that ask nothing of the printer's state; every method of the table is in one of the two. */
-const ALWAYS = ['backups', 'inspect', 'status', 'job_get', 'job_list', 'job_cancel'];
+const ALWAYS = ['backups', 'inspect', 'status', 'doctor', 'job_get', 'job_list', 'job_cancel'];
 
 async function answerTo(
   state: string,

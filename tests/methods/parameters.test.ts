@@ -17,6 +17,7 @@ const GOOD: Readonly<Record<keyof typeof METHODS, Readonly<Record<string, unknow
   reset: { board: BOARD },
   dfuEnter: { board: BOARD },
   canbusQuery: {},
+  doctor: {},
   jobGet: { job: 'abcdef' },
   jobList: {},
   jobCancel: { job: 'abcdef' },
