@@ -11,6 +11,9 @@ const NAMES = [
   'OCTOPUS_CANBUS_QUERY',
   'OCTOPUS_STATUS',
 ];
+/** The daemon's own: how it speaks when Klipper is back. */
+const HIDDEN = ['_OCTOPUS_SAY', '_OCTOPUS_NOTIFY'];
+const isHidden = ({ name }: Macro) => name.startsWith('_');
 const FILES = ['octopus.cfg', 'octopus_shell.cfg'];
 const all = FILES.flatMap((file) => macrosOf(file));
 
@@ -22,8 +25,8 @@ const TAKES = new Map<string, readonly string[]>([
     .map(({ name, parameters }): [string, string[]] => [name, Object.keys(parameters)]),
 ]);
 
-test.each(FILES)('%s: the five macros, in ASCII, without a tab', (file) => {
-  expect(macrosOf(file).map(({ name }) => name)).toEqual(NAMES);
+test.each(FILES)('%s: the macros, in ASCII, without a tab', (file) => {
+  expect(macrosOf(file).map(({ name }) => name)).toEqual([...NAMES, ...HIDDEN]);
   expect(textOf(file)).toMatch(/^[\x20-\x7e\n]+\n$/);
 });
 
@@ -44,7 +47,7 @@ test.each(all)('$file $name: every parameter is named in the description', ({ gc
   for (const [, name = ''] of gcode.matchAll(/params\.(\w+)/g)) expect(description).toContain(`${name}=`);
 });
 
-test.each(macrosOf('octopus.cfg'))(
+test.each(macrosOf('octopus.cfg').filter((macro) => !isHidden(macro)))(
   '$name calls one method that exists, with parameters that it has',
   ({ gcode }) => {
     const calls = callsOf(gcode);
@@ -55,7 +58,7 @@ test.each(macrosOf('octopus.cfg'))(
   },
 );
 
-test.each(macrosOf('octopus_shell.cfg'))(
+test.each(macrosOf('octopus_shell.cfg').filter((macro) => !isHidden(macro)))(
   '$name runs one verb that exists, with options that it has',
   ({ gcode }) => {
     const [, verb = ''] = /(?:set words = |PARAMS=)"([a-z-]+)/.exec(gcode) ?? [];
@@ -71,9 +74,21 @@ test.each(macrosOf('octopus_shell.cfg'))(
 );
 
 test('what changes a board is detached; what only asks is not', () => {
-  for (const { name, gcode } of macrosOf('octopus_shell.cfg')) {
+  for (const { name, gcode } of macrosOf('octopus_shell.cfg').filter((macro) => !isHidden(macro))) {
     expect(gcode.includes('--detach')).toBe(!/STATUS|QUERY/.test(name));
   }
+});
+
+test("what the daemon speaks with is the same in both files, and a notifier is Moonraker's own method", () => {
+  const [ours, others] = FILES.map((file) =>
+    macrosOf(file)
+      .filter(isHidden)
+      .map(({ name, description, gcode }) => ({ name, description, gcode })),
+  );
+  expect(ours).toEqual(others);
+  expect(ours?.flatMap(({ gcode }) => callsOf(gcode))).toEqual([
+    { method: 'notify', args: ['name=name', 'message=msg'] },
+  ]);
 });
 
 describe('FLASH_OCTOPUS only plans unless CONFIRM is 1', () => {
