@@ -20,22 +20,26 @@ export type AuditedOutcome =
 
 /** So much of a request's parameters is kept. */
 const PARAMS_MAX = 1000;
-/** Equal questions within this time are one line with their number. */
+/** Equal questions, and equal refusals, within this time are one line with their number. */
 const SAME_MS = 1000;
 const QUESTIONS_MAX = 200;
+/** A log that could not be written is tried again after this time. */
+const RETRY_MS = 10_000;
 
 export class Audit {
+  readonly #file: string;
   readonly #clock: Clock;
-  readonly #stream: RotatingFileStream;
+  readonly #log: Logger;
   readonly #questions = new Map<string, { writtenAt: number; more: number; line: object }>();
+  #stream: RotatingFileStream | undefined;
+  #retryAt = Number.NEGATIVE_INFINITY;
+  #lost = 0;
 
   constructor(file: string, clock: Clock, log: Logger) {
+    this.#file = file;
     this.#clock = clock;
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    this.#stream = createStream(basename(file), { path: dirname(file), size: '1M', rotate: 5, mode: 0o600 });
-    // A disk that is full stops no printer; the journal of a job is what its safety rests on.
-    this.#stream.on('error', (error) => log.error({ err: error }, 'the audit log cannot be written'));
-    this.#stream.on('warning', (error) => log.warn({ err: error }, 'the audit log'));
+    this.#log = log;
+    this.#stream = this.#open();
   }
 
   request({ origin, method, params }: AuditedRequest, outcome: AuditedOutcome): void {
@@ -47,8 +51,8 @@ export class Audit {
       params: shortened(params),
       ...outcomeWords(outcome),
     };
-    if (outcome.kind === 'answered') this.#question(line);
-    else this.#write(line);
+    if (outcome.kind === 'job') this.#write(line);
+    else this.#question(line);
   }
 
   ended(job: { readonly id: string; readonly method: string; readonly board: string }, how: object): void {
@@ -59,7 +63,10 @@ export class Audit {
     for (const { more, line } of this.#questions.values())
       if (more > 0) this.#write({ ...line, times: more });
     this.#questions.clear();
-    await new Promise<void>((resolve) => this.#stream.end(() => resolve()));
+    await new Promise<void>((resolve) => {
+      if (this.#stream === undefined) resolve();
+      else this.#stream.end(() => resolve());
+    });
   }
 
   #question(line: object): void {
@@ -85,7 +92,36 @@ export class Audit {
   }
 
   #write(line: object): void {
-    this.#stream.write(`${JSON.stringify({ time: new Date(this.#clock.date()).toISOString(), ...line })}\n`);
+    const now = this.#clock.now();
+    if (this.#stream === undefined && now >= this.#retryAt) this.#stream = this.#open();
+    if (this.#stream === undefined) {
+      this.#lost++;
+      return;
+    }
+    const time = new Date(this.#clock.date()).toISOString();
+    if (this.#lost > 0) this.#stream.write(`${JSON.stringify({ time, lost: this.#lost })}\n`);
+    this.#lost = 0;
+    this.#stream.write(`${JSON.stringify({ time, ...line })}\n`);
+  }
+
+  /** A disk that is full stops no printer; the journal of a job is what its safety rests on. */
+  #open(): RotatingFileStream | undefined {
+    const folder = dirname(this.#file);
+    const failed = (error: unknown) => {
+      this.#stream = undefined;
+      this.#retryAt = this.#clock.now() + RETRY_MS;
+      this.#log.error({ err: error }, 'the audit log cannot be written');
+    };
+    try {
+      mkdirSync(folder, { recursive: true, mode: 0o700 });
+    } catch (error) {
+      failed(error);
+      return undefined;
+    }
+    const stream = createStream(basename(this.#file), { path: folder, size: '1M', rotate: 5, mode: 0o600 });
+    stream.on('error', failed);
+    stream.on('warning', (error) => this.#log.warn({ err: error }, 'the audit log'));
+    return stream;
   }
 }
 

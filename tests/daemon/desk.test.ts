@@ -23,6 +23,7 @@ const LEAVE: Readonly<Record<keyof typeof METHODS, 'arm' | 'free' | 'local only'
   status: 'free',
   backups: 'free',
   canbusQuery: 'free',
+  doctor: 'free',
   jobGet: 'free',
   jobList: 'free',
   jobCancel: 'free',
