@@ -99,10 +99,13 @@ class Mcu:
 
     def receive(self, buffer):
         """Takes whole blocks out of the buffer; the terminal loses and breaks nothing, so there is no search for sync."""
-        while buffer and len(buffer) >= max(buffer[0], 5):
+        while buffer:
             if buffer[0] == 0x7E:
+                # Klippy sends one before everything that it sends again.
                 del buffer[0]
                 continue
+            if len(buffer) < max(buffer[0], 5):
+                return
             block = bytes(buffer[: buffer[0]])
             del buffer[: len(block)]
             assert crc16(block[:-3]) == int.from_bytes(block[-3:-1], "big"), "a broken block"

@@ -1,7 +1,7 @@
 // A real Klippy from PyPI on a stand-in for its micro-controller (klippy-mcu.py), with macros of this project.
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { eventually } from './real-moonraker.ts';
 
@@ -52,6 +52,8 @@ gcode: {action_call_remote_method("octopus.status", after="it")}
 `,
     );
     klippy.#spawn('python3', [join(import.meta.dirname, 'klippy-mcu.py'), join(folder, 'mcu')], home);
+    // Klippy looks again only 5 s later.
+    await eventually('its micro-controller is there', () => existsSync(join(folder, 'mcu')) || undefined);
     klippy.#spawn(program, ['-I', `${folder}/tty`, '-a', socket, '-l', `${folder}/klippy.log`, config], home);
     return klippy;
   }
