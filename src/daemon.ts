@@ -40,8 +40,9 @@ export async function runDaemon(settings: Settings, version: string): Promise<nu
     const local = await LocalSocket.open(paths.socket, desk, kit.clock);
     desk.onJobEvent((event) => local.tell(event));
     const over = new AbortController();
-    const running = agents.map((agent) => agent.run(over.signal));
+    // Before the agents connect: on a Unix socket that is done while the journals are still being read.
     await startKlipperAfterCrash(kit, boards, agentOf, log);
+    const running = agents.map((agent) => agent.run(over.signal));
     log.info({ version, socket: paths.socket, boards: boards.configured }, 'octopus-flasher runs');
     manager.tell('READY=1');
 
