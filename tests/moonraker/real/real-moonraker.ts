@@ -38,6 +38,8 @@ export interface RealMoonrakerOptions {
   readonly needsKey?: boolean;
   /** The supervisord that controls Klipper; without it Moonraker controls no services. */
   readonly supervisorConfig?: string;
+  /** Where Klippy listens, if not in Moonraker's own folder. */
+  readonly klippySocket?: string;
 }
 
 /** The folder of Moonraker's programs, installed at the first call. */
@@ -48,12 +50,13 @@ export function programs(): string {
 export class RealMoonraker {
   readonly socketPath: string;
   readonly url: string;
-  readonly #folder: string;
-  readonly #process: ChildProcess;
+  /** Its `printer_data`. */
+  readonly folder: string;
+  #process: ChildProcess;
 
-  private constructor(folder: string, port: number, child: ChildProcess) {
-    this.#folder = folder;
-    this.#process = child;
+  private constructor(folder: string, port: number) {
+    this.folder = folder;
+    this.#process = launch(folder);
     this.url = `http://127.0.0.1:${port}`;
     this.socketPath = join(folder, 'comms/moonraker.sock');
   }
@@ -61,8 +64,8 @@ export class RealMoonraker {
   static async start({
     needsKey = false,
     supervisorConfig,
+    klippySocket,
   }: RealMoonrakerOptions = {}): Promise<RealMoonraker> {
-    const bin = programs();
     const folder = mkdtempSync(join(tmpdir(), 'octopus-moonraker-'));
     for (const name of ['config', 'logs', 'comms']) mkdirSync(join(folder, name));
     const port = await freePort();
@@ -72,7 +75,7 @@ export class RealMoonraker {
         '[server]',
         'host: 127.0.0.1',
         `port: ${port}`,
-        `klippy_uds_address: ${folder}/comms/klippy.sock`,
+        `klippy_uds_address: ${klippySocket ?? join(folder, 'comms/klippy.sock')}`,
         '[machine]',
         ...(supervisorConfig === undefined
           ? ['provider: none']
@@ -84,13 +87,9 @@ export class RealMoonraker {
         '',
       ].join('\n'),
     );
-    const child = spawn(join(bin, 'moonraker'), ['-d', folder], {
-      stdio: 'ignore',
-      env: { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` },
-    });
-    const moonraker = new RealMoonraker(folder, port, child);
+    const moonraker = new RealMoonraker(folder, port);
     try {
-      await eventually('Moonraker answers', () => moonraker.#isThere());
+      await moonraker.answers();
     } catch (error) {
       const log = moonraker.log();
       await moonraker.stop();
@@ -100,15 +99,30 @@ export class RealMoonraker {
   }
 
   log(): string {
-    return readFileSync(join(this.#folder, 'logs/moonraker.log'), 'utf8');
+    return readFileSync(join(this.folder, 'logs/moonraker.log'), 'utf8');
+  }
+
+  /** Resolves when it can be asked. */
+  async answers(): Promise<void> {
+    await eventually('Moonraker answers', () => this.#isThere());
+  }
+
+  /** As hard as a process can die; its socket's file stays. */
+  async kill(): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    this.#process.kill('SIGKILL');
+    await once(this.#process, 'exit');
+  }
+
+  /** After `kill`, on the same port and folder. */
+  async startAgain(): Promise<void> {
+    this.#process = launch(this.folder);
+    await this.answers();
   }
 
   async stop(): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      this.#process.kill('SIGKILL');
-      await once(this.#process, 'exit');
-    }
-    rmSync(this.#folder, { recursive: true, force: true });
+    await this.kill();
+    rmSync(this.folder, { recursive: true, force: true });
   }
 
   /** POST as a browser or curl would. */
@@ -133,9 +147,19 @@ export class RealMoonraker {
   }
 }
 
+function launch(folder: string): ChildProcess {
+  const bin = programs();
+  return spawn(join(bin, 'moonraker'), ['-d', folder], {
+    stdio: 'ignore',
+    env: { ...process.env, PATH: `${bin}:${process.env['PATH'] ?? ''}` },
+  });
+}
+
 /** A client like Mainsail: JSON-RPC over a WebSocket, written here so that it shares nothing with the agent. */
 export class PlainClient {
   readonly heard: Message[] = [];
+  /** Moonraker's or our own close, with its code (RFC 6455). */
+  readonly closed: Promise<number>;
   readonly #socket: WebSocket;
   readonly #waiting = new Map<number, (answer: Message) => void>();
   #id = 0;
@@ -143,6 +167,7 @@ export class PlainClient {
   private constructor(socket: WebSocket) {
     this.#socket = socket;
     socket.on('error', () => {});
+    this.closed = new Promise((resolve) => socket.once('close', resolve));
     socket.on('message', (data) => {
       const message = JSON.parse((data as Buffer).toString('utf8')) as Message;
       if ('method' in message) this.heard.push(message);

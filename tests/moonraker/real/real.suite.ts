@@ -18,7 +18,7 @@ beforeAll(async () => {
 }, 300_000);
 afterAll(() => moonraker.stop());
 
-const JOB = { id: 'j1', method: 'octopus.flash', board: 'octopus-v1.1-f446' };
+const JOB = { job: 'j1', method: 'octopus.flash', board: 'octopus-v1.1-f446' };
 const clock = new RealClock();
 const cleanups: (() => Promise<void> | void)[] = [];
 afterEach(async () => {
@@ -117,7 +117,11 @@ describe.each([
       data: {
         code: -32001,
         message: 'not now: a print is running. Wait for its end. [gate-closed]',
-        data: { code: 'gate-closed', advice: 'Wait for its end.' },
+        data: {
+          code: 'gate-closed',
+          message: 'not now: a print is running',
+          advice: 'Wait for its end.',
+        },
       },
     });
     expect(await plain.agent('octopus.inspect')).toMatchObject({ error: { data: { code: -32603 } } });
@@ -134,8 +138,8 @@ describe.each([
     const plain = await client();
     const { agent } = startAgent({ dialer: dialer() });
     await up(agent);
-    for (let n = 1; n <= 100; n++) agent.events.told(JOB, { kind: 'note', text: `line ${n}`, n });
-    agent.events.ended({ ...JOB, state: 'done', cancelAsked: false, events: [], result: { verified: true } });
+    for (let n = 1; n <= 100; n++) agent.events.tell({ ...JOB, kind: 'note', text: `line ${n}`, n });
+    agent.events.tell({ ...JOB, kind: 'ended', n: 101, state: 'done', result: { verified: true } });
     const events = await eventually('all events', () =>
       plain.events('job').length >= 101 ? plain.events('job') : undefined,
     );
@@ -149,7 +153,7 @@ describe.each([
     await up(agent);
     void plain.ask('server.restart');
     await eventually('the connection is lost', () => told.some(({ kind }) => kind === 'down') || undefined);
-    agent.events.told(JOB, { kind: 'note', text: 'meanwhile', n: 1 });
+    agent.events.tell({ ...JOB, kind: 'note', text: 'meanwhile', n: 1 });
     const second = await eventually('Moonraker is back', () => client().catch(() => undefined));
     await up(agent);
     expect(await second.agent('octopus.status')).toMatchObject({ result: { via: 'request' } });
