@@ -46,32 +46,22 @@ class LocalClient implements DaemonLink {
     socket.on('error', () => socket.destroy());
     const { promise, resolve } = Promise.withResolvers<void>();
     this.gone = promise;
-    socket.on('close', () => {
-      this.#rpc.rejectAllPendingRequests('gone');
-      resolve();
-    });
+    socket.on('close', () => resolve());
   }
 
   async call(method: string, params: object): Promise<object> {
-    let answer: unknown;
-    try {
-      const { result, error } = await this.#rpc.requestAdvanced({
-        jsonrpc: '2.0',
-        id: ++lastId,
-        method,
-        params,
-      });
-      if (error !== undefined) throw fromWire(error);
-      answer = result;
-    } catch (thrown) {
-      if (thrown instanceof OctopusError) throw thrown;
+    const answered = this.#rpc.requestAdvanced({ jsonrpc: '2.0', id: ++lastId, method, params });
+    // What is asked on a connection that has ended is answered by nobody.
+    const response = await Promise.race([answered, this.gone]);
+    if (response === undefined) {
       throw new OctopusError('no-daemon', 'the daemon closed the connection before it answered', {
         place: method,
         advice: 'See journalctl -u octopus-flasher, then ask again.',
-        cause: thrown,
       });
     }
-    if (isObject(answer)) return answer;
+    const { result, error } = response;
+    if (error !== undefined) throw fromWire(error);
+    if (isObject(result)) return result;
     throw new TypeError(`${method}: the daemon answered no object`);
   }
 
