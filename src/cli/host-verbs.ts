@@ -4,6 +4,7 @@ import { demo } from './demo.ts';
 import type { Output } from './output.ts';
 import { checkSettings } from './run-method.ts';
 import { rows } from './summaries.ts';
+import { addWiring } from './wiring.ts';
 import type { Settings, World } from './world.ts';
 
 /**
@@ -46,6 +47,7 @@ export function addHostVerbs(
       checkSettings(settings, world, settings.virtual !== undefined);
       endWith(await world.daemon(settings));
     });
+  addWiring(program, world, output, settingsOf);
   program.command('warm-up', { hidden: true }).action(() => world.warmUp());
   for (const isArmed of [true, false]) {
     program

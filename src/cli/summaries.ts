@@ -137,6 +137,27 @@ function eventWords(event: FlashEvent): string {
   return event.text;
 }
 
+export function wiringSummary(answer: AnswerOf<typeof METHODS.wiringTest>): readonly string[] {
+  const { resetHoldMs, applicationAppearsMs } = answer;
+  return [
+    `Both wires of ${answer.board} work: reset, and BOOT0 with reset.`,
+    ...rows([
+      ['at', `USB ${answer.busPath}`],
+      ['runs', answer.runs ?? 'nothing on USB'],
+      [
+        'reset',
+        resetHoldMs === null ? undefined : `a pulse of ${resetHoldMs} ms is enough (100 ms are given)`,
+      ],
+      ['DFU', `on USB ${seconds(answer.romAppearsMs)} after reset`],
+      [
+        'firmware',
+        applicationAppearsMs === null ? undefined : `on USB ${seconds(applicationAppearsMs)} after reset`,
+      ],
+    ]),
+    ...answer.notes.map((note) => `  ${note}`),
+  ];
+}
+
 type Row = readonly [label: string, text: string | undefined | null];
 
 /** Lines without a text are left out. */

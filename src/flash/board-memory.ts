@@ -9,6 +9,8 @@ const Memory = object({
   romAppearsMs: optional(number()),
   /** From releasing reset to the application seen on USB, ms, the longest seen. */
   applicationAppearsMs: optional(number()),
+  /** The shortest reset pulse that was seen to reset it, ms. */
+  resetHoldMs: optional(number()),
   /** The chip's unique id in hex, where the ROM lets it be read. */
   chipUid: optional(nullable(string())),
   /** The last flash that ended well. */

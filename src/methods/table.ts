@@ -12,6 +12,7 @@ import { linesRelease } from './lines-release.ts';
 import { reset } from './reset.ts';
 import { restore } from './restore.ts';
 import { status } from './status.ts';
+import { wiringTest } from './wiring-test.ts';
 
 export const METHODS = {
   flash,
@@ -28,6 +29,7 @@ export const METHODS = {
   jobList,
   jobCancel,
   linesRelease,
+  wiringTest,
 };
 
 type AnyMethod = (typeof METHODS)[keyof typeof METHODS];

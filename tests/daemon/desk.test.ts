@@ -28,6 +28,7 @@ const LEAVE: Readonly<Record<keyof typeof METHODS, 'arm' | 'free' | 'local only'
   jobList: 'free',
   jobCancel: 'free',
   linesRelease: 'local only',
+  wiringTest: 'local only',
 };
 const PARAMS: Partial<Record<keyof typeof METHODS, object>> = {
   flash: { image: 'klipper.bin' },

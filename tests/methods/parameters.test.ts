@@ -21,6 +21,7 @@ const GOOD: Readonly<Record<keyof typeof METHODS, Readonly<Record<string, unknow
   jobGet: { job: 'abcdef' },
   jobList: {},
   jobCancel: { job: 'abcdef' },
+  wiringTest: { board: BOARD },
   linesRelease: { board: BOARD },
 };
 const wrong = (method: keyof typeof METHODS, values: Record<string, unknown>) => () =>
