@@ -1,5 +1,5 @@
 // The macros as a real Klippy runs them, through a real Moonraker, to the agent: what each is heard to ask for.
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -129,6 +129,8 @@ describe('octopus.cfg', () => {
 });
 
 function speaksForTheDaemon(): void {
+  const closing: PlainClient[] = [];
+  afterEach(() => closing.splice(0).forEach((one) => one.close()));
   const text = "Octopus: flash of 'main' failed: 12 (0x0C) {printer} 100 %, ask: <octopus doctor>";
 
   test('the console is spoken to through _OCTOPUS_SAY', async () => {
@@ -151,6 +153,7 @@ function speaksForTheDaemon(): void {
 
   test("a notifier is spoken to through Moonraker's own method", async () => {
     const notifier = await PlainClient.connect(moonraker.url);
+    closing.push(notifier);
     const who = { client_name: 'notifier', version: '1', type: 'agent', url: '' };
     expect(await notifier.ask('server.connection.identify', who)).toHaveProperty('result');
     expect(await notifier.ask('connection.register_remote_method', { method_name: 'notify' })).toHaveProperty(
@@ -168,7 +171,6 @@ function speaksForTheDaemon(): void {
       { name: 'phone', message: '' },
       { name: 'phone', message: expect.stringContaining('a,b') },
     ]);
-    notifier.close();
   });
 }
 
