@@ -61,7 +61,7 @@ export class PrinterConsole {
     const script = scriptOf(saying, voices);
     if (script === undefined)
       this.#log.warn('the console has no voice: add [respond] or [include octopus.cfg]');
-    else await this.#run(script);
+    else if (script !== '') await this.#run(script);
     if (notifier === undefined) return;
     if (voices.notifyMacro) await this.#run(notifyScriptOf(notifier, saying));
     else this.#log.warn({ notifier }, 'a notifier needs the macros: [include octopus.cfg] in printer.cfg');

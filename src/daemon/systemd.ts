@@ -15,7 +15,7 @@ export function serviceManager(env: NodeJS.ProcessEnv, log: Logger): ServiceMana
   let last: Promise<void> = Promise.resolve();
   return {
     tell: (...states) => {
-      last = last.then(() => notify(states, log));
+      last = last.then(() => notify(states, env, log));
     },
     flush: () => last,
   };
@@ -23,9 +23,9 @@ export function serviceManager(env: NodeJS.ProcessEnv, log: Logger): ServiceMana
 
 const TIMEOUT_MS = 5000;
 
-function notify(states: readonly string[], log: Logger): Promise<void> {
+function notify(states: readonly string[], env: NodeJS.ProcessEnv, log: Logger): Promise<void> {
   return new Promise((resolve) => {
-    execFile('systemd-notify', [...states], { timeout: TIMEOUT_MS }, (error) => {
+    execFile('systemd-notify', [...states], { timeout: TIMEOUT_MS, env }, (error) => {
       if (error !== null) log.warn({ err: error }, 'systemd could not be told');
       resolve();
     });
