@@ -34,6 +34,8 @@ export class KlipperService {
   #isHeld = false;
   /** This start by somebody else was told; the next one comes after a stop, ours or theirs. */
   #isTold = false;
+  /** A start that Moonraker never heard of: made up for as soon as it is back. */
+  #isOwed = false;
   /** Counts our own doings: a look that began before the last of them proves nothing. */
   #doings = 0;
 
@@ -44,12 +46,14 @@ export class KlipperService {
     link.onNotification('notify_service_state_changed', () => void this.#lookAgain());
     link.onNotification('notify_klippy_ready', () => void this.#lookAgain());
     link.onUp(() => void this.#lookAgain());
+    link.onUp(() => void this.#payStart());
   }
 
   /** May be called again after somebody else started it. Throws `printer-unreachable`. */
   async stop(): Promise<void> {
     // Until it is seen stopped, a running Klipper is nobody's doing.
     this.#isTold = true;
+    this.#isOwed = false;
     this.#doings += 1;
     await this.#drive('stop', STOP_TIMEOUT_MS, (look) => look.isStopped);
     this.#doings += 1;
@@ -57,11 +61,26 @@ export class KlipperService {
     this.#isTold = false;
   }
 
-  /** Throws `printer-unreachable`. */
+  /** Throws `printer-unreachable`; when Moonraker was away all the time, Klipper is started once it is back. */
   async start(): Promise<void> {
     this.#isHeld = false;
+    this.#isOwed = false;
     this.#doings += 1;
-    await this.#drive('start', START_TIMEOUT_MS, (look) => look.isRunning);
+    const doings = this.#doings;
+    try {
+      await this.#drive('start', START_TIMEOUT_MS, (look) => look.isRunning);
+    } catch (thrown) {
+      // A "no" of Moonraker stays one, and a Klipper that does not start is not started for ever.
+      const wasAway = !(thrown instanceof OctopusError && thrown.place === UNKNOWN_UNIT);
+      this.#isOwed = wasAway && doings === this.#doings;
+      throw thrown;
+    }
+  }
+
+  async #payStart(): Promise<void> {
+    if (!this.#isOwed) return;
+    // Whoever asked has been told of the failure already.
+    await this.start().catch(() => {});
   }
 
   async #drive(
