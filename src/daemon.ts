@@ -5,7 +5,7 @@ import { readConfiguration } from './compose/configuration.ts';
 import { pathsFor } from './compose/paths.ts';
 import { Audit } from './daemon/audit.ts';
 import { LocalSocket } from './daemon/local-socket.ts';
-import { openOffice } from './daemon/office.ts';
+import { openOffice, type OfficeParts } from './daemon/office.ts';
 import { openDaemonKit } from './daemon/kit.ts';
 import { floatAll, startKlipperAfterCrash } from './daemon/start-up.ts';
 import { stopSignal } from './daemon/stop-signal.ts';
@@ -21,45 +21,49 @@ export async function runDaemon(settings: Settings, version: string): Promise<nu
   try {
     const configuration = await readConfiguration(paths);
     const log = createServiceLog(settings.verbose ? 'trace' : configuration.settings.logLevel, process.env);
-    const { kit, boards, hasOwnPrinter, dispose } = await openDaemonKit(settings, configuration, log);
-    await floatAll(kit, boards, log);
-
-    const manager = serviceManager(process.env, log);
-    const audit = new Audit(paths.audit, kit.clock, log);
-    const { desk, agents, agentOf } = openOffice({
-      kit,
-      boards,
-      configuration,
-      paths,
-      version,
-      audit,
-      log,
-      hasOwnPrinter,
-      onLink: (status) => manager.tell(`STATUS=${status}`),
-    });
-    const local = await LocalSocket.open(paths.socket, desk, kit.clock);
-    desk.onJobEvent((event) => local.tell(event));
-    const over = new AbortController();
-    // Before the agents connect: on a Unix socket that is done while the journals are still being read.
-    await startKlipperAfterCrash(kit, boards, agentOf, log);
-    const running = agents.map((agent) => agent.run(over.signal));
-    log.info({ version, socket: paths.socket, boards: boards.configured }, 'octopus-flasher runs');
-    manager.tell('READY=1');
-
-    log.info({ signal: await stop }, 'stopping: a write that has begun runs to its end');
-    manager.tell('STOPPING=1', 'STATUS=Waiting for running jobs to end');
-    await desk.close();
-    await floatAll(kit, boards, log);
-    await local.close();
-    // The agents go last: through them Klipper was started again, and its clients were told the end.
-    over.abort();
-    await Promise.all(running);
-    await audit.close();
-    await dispose();
-    await manager.flush();
+    const opened = await openDaemonKit(settings, configuration, log);
+    try {
+      await serve({ ...opened, configuration, paths, version, log }, stop);
+    } finally {
+      await opened.dispose();
+    }
     log.info('stopped');
     return 0;
   } finally {
     await unlock();
   }
+}
+
+type Parts = Omit<OfficeParts, 'audit' | 'onLink'>;
+
+async function serve(parts: Parts, stop: Promise<string>): Promise<void> {
+  const { kit, boards, paths, version, log } = parts;
+  await floatAll(kit, boards, log);
+
+  const manager = serviceManager(process.env, log);
+  const audit = new Audit(paths.audit, kit.clock, log);
+  const { desk, agents, agentOf } = openOffice({
+    ...parts,
+    audit,
+    onLink: (status) => manager.tell(`STATUS=${status}`),
+  });
+  const local = await LocalSocket.open(paths.socket, desk, kit.clock);
+  desk.onJobEvent((event) => local.tell(event));
+  const over = new AbortController();
+  // Before the agents connect: on a Unix socket that is done while the journals are still being read.
+  await startKlipperAfterCrash(kit, boards, agentOf, log);
+  const running = agents.map((agent) => agent.run(over.signal));
+  log.info({ version, socket: paths.socket, boards: boards.configured }, 'octopus-flasher runs');
+  manager.tell('READY=1');
+
+  log.info({ signal: await stop }, 'stopping: a write that has begun runs to its end');
+  manager.tell('STOPPING=1', 'STATUS=Waiting for running jobs to end');
+  await desk.close();
+  await floatAll(kit, boards, log);
+  await local.close();
+  // The agents go last: through them Klipper was started again, and its clients were told the end.
+  over.abort();
+  await Promise.all(running);
+  await audit.close();
+  await manager.flush();
 }

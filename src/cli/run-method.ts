@@ -112,7 +112,7 @@ function withBoard(settings: Settings, given: Given): Given {
 /** The daemon has another working directory than whoever typed the command. */
 function absolute(given: Given): Given {
   const { image } = given;
-  const isPath = typeof image === 'string' && image !== '' && !/^([a-z]+:|~\/)/.test(image);
+  const isPath = typeof image === 'string' && image !== '' && !/^((backup|upload|build):|~\/)/.test(image);
   return isPath ? { ...given, image: resolve(image) } : given;
 }
 

@@ -32,13 +32,19 @@ export async function runThroughDaemon<A extends object>(
     };
     daemon.onJobEvent(take);
     void daemon.gone.then(() => ended.reject(wentAway()));
-    id = jobOf(await daemon.call(method.name, params));
-    for (const event of early) take(event);
+    let isCancelled = false;
     const cancel = () => {
       progress.note(STOPPING);
-      daemon.call('octopus.job_cancel', { job: id }).catch(() => {});
+      isCancelled = true;
+      if (id !== undefined) daemon.call('octopus.job_cancel', { job: id }).catch(() => {});
     };
-    const answer = await withSignals(cancel, () => ended.promise);
+    const answer = await withSignals(cancel, async () => {
+      id = jobOf(await daemon.call(method.name, params));
+      // Ctrl-C while the daemon was still making a job of it.
+      if (isCancelled) cancel();
+      for (const event of early) take(event);
+      return ended.promise;
+    });
     isDone = true;
     return answer;
   } finally {

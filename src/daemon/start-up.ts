@@ -2,7 +2,7 @@
 // job of ours has stopped.
 import { OctopusError, asOctopusError } from '../errors.ts';
 import { unfinishedJob } from '../jobs/journal.ts';
-import type { JobKit } from '../jobs/runner.ts';
+import { lockOf, type JobKit } from '../jobs/runner.ts';
 import type { Logger } from '../log.ts';
 import type { BoardBook } from '../methods/boards.ts';
 import { floatAfterCrash, floatLines } from '../methods/float-lines.ts';
@@ -45,10 +45,23 @@ export async function startKlipperAfterCrash(
     agent.onUp(() => {
       if (isDone) return;
       isDone = true;
-      agent
-        .printer('mcu')
-        .startKlipper()
-        .catch((error: unknown) => log.error({ err: error }, 'Klipper could not be started'));
+      startKlipper(kit, name, agent).catch((thrown: unknown) => {
+        const isAtWork = thrown instanceof OctopusError && thrown.code === 'busy';
+        if (isAtWork) log.info({ board: name }, 'a new job is at the board: it starts Klipper at its end');
+        else log.error({ board: name, err: thrown }, 'Klipper could not be started');
+        // The next connection tries again.
+        isDone = isAtWork;
+      });
     });
+  }
+}
+
+/** Under the board's lock: never in the middle of a job, which needs Klipper stopped. */
+async function startKlipper(kit: JobKit, board: string, agent: PrinterAgent): Promise<void> {
+  const unlock = await kit.locks.acquire(lockOf(board));
+  try {
+    await agent.printer('mcu').startKlipper();
+  } finally {
+    await unlock();
   }
 }
