@@ -1,5 +1,4 @@
-// The daemon while the world around it falls over: Moonraker restarts or dies, Klipper is in error, the daemon is stopped
-// or killed. The board ends with firmware that boots or says what it needs, the lines float, and Klipper runs.
+// The daemon while the world around it falls over: Moonraker restarts or dies, the daemon is stopped or killed. The board ends with firmware that boots or says what it needs, the lines float, and Klipper runs.
 import { afterAll, beforeAll, beforeEach, expect, jest, test } from '@jest/globals';
 import {
   begin,
@@ -8,7 +7,6 @@ import {
   endedJob,
   eventsOf,
   expectKlipperAway,
-  expectUntouched,
   inPhase,
   isStay,
   heard,
@@ -33,8 +31,8 @@ afterAll(() => site.stop());
 
 /** Another image each time, so that there is something to write. */
 let seed = 10;
-const flash = (more: object = {}) =>
-  begin(client, 'octopus.flash', { board: BOARD, image: site.image(`${++seed}.bin`, { seed }), ...more });
+const flash = () =>
+  begin(client, 'octopus.flash', { board: BOARD, image: site.image(`${++seed}.bin`, { seed }) });
 
 /** Moonraker has the agent again, and it answers: twice, as no zombie does. */
 async function agentIsBack(): Promise<void> {
@@ -76,40 +74,6 @@ test('Moonraker is killed while the board is written, and started again later', 
   expect(await endedJob(client, job)).toMatchObject({ state: 'done', result: { verified: true } });
   expectKlipperAway(site, mark);
   expect(await consoleHeard(site, mark)).toContain('TYPE=command');
-});
-
-test('Klipper in error: refused until the caller has looked, then flashed', async () => {
-  site.klippySays({ state: 'error', message: 'MCU Protocol error' });
-  await client.ask('machine.services.restart', { service: 'klipper' });
-  await eventually('Klipper is in error', async () => {
-    const { result } = await client.ask('server.info');
-    return result?.klippy_state === 'error';
-  });
-  const mark = site.mark();
-  for (const [confirm, missing] of [
-    [[], 'cold'],
-    [['cold'], 'still'],
-    [['still'], 'cold'],
-  ] as const) {
-    const refused = await flash({ confirm });
-    expect(await ended(client, refused)).toMatchObject({
-      state: 'failed',
-      error: {
-        code: 'needs-confirmation',
-        message: expect.stringContaining('"error"'),
-        advice: expect.stringContaining(`confirm: ${missing}`),
-      },
-    });
-  }
-  expectUntouched(site, mark);
-  site.klippySays();
-  const now = site.mark();
-  const job = await flash({ confirm: ['cold', 'still'] });
-  expect(await ended(client, job)).toMatchObject({
-    state: 'done',
-    result: { verified: true, printer: 'ready' },
-  });
-  expectKlipperAway(site, now);
 });
 
 test('told to stop while it writes: the write runs to its end, exit code 0, Klipper runs', async () => {

@@ -168,6 +168,10 @@ export class PlainClient {
     this.#socket = socket;
     socket.on('error', () => {});
     this.closed = new Promise((resolve) => socket.once('close', resolve));
+    // Who waits for an answer then gets one that is none.
+    socket.once('close', (code) => {
+      for (const answer of this.#waiting.values()) answer({ closed: code });
+    });
     socket.on('message', (data) => {
       const message = JSON.parse((data as Buffer).toString('utf8')) as Message;
       if ('method' in message) this.heard.push(message);
@@ -183,6 +187,7 @@ export class PlainClient {
 
   ask(method: string, params: object = {}): Promise<Message> {
     const id = ++this.#id;
+    if (this.#socket.readyState !== WebSocket.OPEN) return Promise.resolve({ closed: true });
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);
       this.#socket.send(JSON.stringify({ jsonrpc: '2.0', method, params, id }));
