@@ -20,6 +20,7 @@ export async function run(
   args: readonly string[],
   bench?: VirtualBench,
   streams: FakeStreams = fakeStreams(),
+  own: Partial<World> = {},
 ): Promise<Ran> {
   const house = {
     boards: modelBoards(PINS, { heaters: { kind: 'unused' }, onlyBoard: bench?.board.data.name }),
@@ -46,7 +47,9 @@ export async function run(
     attach: async () => undefined,
     daemon: () => Promise.reject(new Error('not in these tests')),
     warmUp: async () => {},
+    serveVirtual: () => Promise.reject(new Error('not in these tests')),
     arm: () => Promise.reject(new Error('not in these tests')),
+    ...own,
   };
   const code = await runCommandLine(args, world, streams);
   return { code, out: streams.out.text(), err: streams.err.text() };
