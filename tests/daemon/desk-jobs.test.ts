@@ -78,7 +78,10 @@ test('closing: what runs is cancelled and awaited, what comes is refused', async
   await bench.clock.sleep(5000);
   const before = bench.clock.now();
   const closed = desk.close();
-  expect(await failureOf(desk.call('octopus.reset', {}, from('local')))).toMatchObject({ code: 'busy' });
+  expect(await failureOf(desk.call('octopus.reset', {}, from('local')))).toMatchObject({
+    code: 'busy',
+    message: 'the daemon is stopping',
+  });
   await closed;
   expect(bench.clock.now() - before).toBeLessThan(100_000);
   expect(desk.jobs.running()).toEqual([]);

@@ -1,7 +1,7 @@
 // The daemon's own socket: for its owner alone, an answer for every request, and nobody can hold it up.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { mkdtempSync, existsSync, lstatSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { connect, type Socket } from 'node:net';
+import { connect, Server, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,18 +85,22 @@ const request = (id: number, method = 'octopus.status', params: unknown = {}) =>
 
 test("the file is the owner's alone from its first moment, and others keep the umask they had", async () => {
   const before = process.umask(0);
+  // oxlint-disable-next-line typescript/unbound-method -- called with its own this below
+  const listen = Server.prototype.listen;
+  const seen: number[] = [];
   try {
-    const opening = open();
-    let first: number | undefined;
-    while (first === undefined) {
-      await new Promise((resolve) => setImmediate(resolve));
-      if (existsSync(path)) first = lstatSync(path).mode & 0o777;
-    }
-    expect(first).toBe(0o600);
-    await opening;
+    // listen() has made the file when it returns.
+    Server.prototype.listen = function watched(this: Server, ...args: unknown[]) {
+      Reflect.apply(listen, this, args);
+      seen.push(lstatSync(path).mode & 0o777);
+      return this;
+    };
+    await open();
+    expect(seen).toEqual([0o600]);
     expect(process.umask()).toBe(0);
   } finally {
     process.umask(before);
+    Server.prototype.listen = listen;
   }
   expect(statSync(path).mode & 0o777).toBe(0o600);
   expect(lstatSync(path).isSocket()).toBe(true);
