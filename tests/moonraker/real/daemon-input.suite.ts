@@ -1,5 +1,5 @@
-// What the daemon answers to requests that come through Moonraker: unarmed, to input that is
-// wrong, to a printer that cannot tell how it is. Nothing is touched.
+// What the daemon answers to requests that come through Moonraker: unarmed and to input that is
+// wrong. Nothing is touched.
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -10,12 +10,11 @@ import {
   ended,
   endedJob,
   eventsOf,
-  expectKlipperAway,
   expectUntouched,
   expectWhole,
 } from './daemon-job.ts';
 import { BOARD, DaemonSite } from './daemon-site.ts';
-import { eventually, type PlainClient } from './real-moonraker.ts';
+import type { PlainClient } from './real-moonraker.ts';
 
 jest.setTimeout(60_000);
 
@@ -199,40 +198,6 @@ describe('armed, and asked for nonsense', () => {
     expect(site.daemon.log.slice(mark.log).map(({ msg }) => msg)).not.toContain('no connection to Moonraker');
     expectUntouched(site, mark);
   });
-});
-
-test('Klipper in error: refused until the caller has looked, then flashed', async () => {
-  site.klippySays({ state: 'error', message: 'MCU Protocol error' });
-  await client.ask('machine.services.restart', { service: 'klipper' });
-  await eventually('Klipper is in error', async () => {
-    const { result } = await client.ask('server.info');
-    return result?.klippy_state === 'error';
-  });
-  const mark = site.mark();
-  for (const [confirm, missing] of [
-    [[], 'cold'],
-    [['cold'], 'still'],
-    [['still'], 'cold'],
-  ] as const) {
-    const refused = await begin(client, 'octopus.flash', of(image, { confirm }));
-    expect(await ended(client, refused)).toMatchObject({
-      state: 'failed',
-      error: {
-        code: 'needs-confirmation',
-        message: expect.stringContaining('"error"'),
-        advice: expect.stringContaining(`confirm: ${missing}`),
-      },
-    });
-  }
-  expectUntouched(site, mark);
-  site.klippySays();
-  const now = site.mark();
-  const job = await begin(client, 'octopus.flash', of(image, { confirm: ['cold', 'still'] }));
-  expect(await ended(client, job)).toMatchObject({
-    state: 'done',
-    result: { verified: true, printer: 'ready' },
-  });
-  expectKlipperAway(site, now);
 });
 
 test('a bridge: who is on its CAN bus', async () => {

@@ -13,8 +13,7 @@ const tell = (line: Omit<KlippyLine, 'time'>) =>
 
 tell({ what: 'started' });
 process.on('exit', () => tell({ what: 'ended' }));
-const { startMs, stopMs } = says();
-process.on('SIGTERM', () => setTimeout(() => process.exit(0), stopMs));
+process.on('SIGTERM', () => setTimeout(() => process.exit(0), says().stopMs));
 let isStarting = true;
 
 const state = () => (isStarting ? 'startup' : says().state);
@@ -107,4 +106,4 @@ createServer(serve).listen(socketPath);
 setTimeout(() => {
   isStarting = false;
   tell({ what: 'state', state: state() });
-}, startMs);
+}, says().startMs);
