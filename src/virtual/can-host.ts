@@ -2,7 +2,7 @@
 
 import { OctopusError } from '../errors.ts';
 import type { CanBus, CanHost } from '../ports/can.ts';
-import { AdapterDevice, BridgeDevice } from './can-device.ts';
+import { AdapterDevice, BridgeDevice, type DeviceEvents } from './can-device.ts';
 import { CanInterface } from './can-interface.ts';
 import { CanNode, type CanNodeOptions } from './can-node.ts';
 import { CanWire } from './can-wire.ts';
@@ -95,6 +95,18 @@ export class VirtualCan implements CanHost {
     this.#look();
   }
 
+  /**
+   * The board's CAN side for a host outside the bench, whose own driver has the interface. No Klipper of the bench
+   * owns it then.
+   */
+  startBridge(events: DeviceEvents): BridgeDevice {
+    return new BridgeDevice(
+      this.#bridgeAround(() => 0),
+      this.#adapterFacts(),
+      events,
+    );
+  }
+
   /** Somebody types `ip link set can0 up` or `down`. */
   setLink(state: 'up' | 'down'): void {
     if (this.#adapterState !== 'absent') this.#setAdapter(state);
@@ -154,20 +166,28 @@ export class VirtualCan implements CanHost {
   }
 
   #startBridge(): CanInterface {
-    const around = {
-      clock: this.#clock,
-      wire: this.wire,
-      uuid: this.#board.uuid,
-      ownedId: () => this.#look(),
-      // Requests for the bootloader come with the routes that use them.
-      reboot: () => {},
-    };
     return new CanInterface(
       this.#boardName,
       this.#clock,
       this.#times.transferMs,
-      (events) => new BridgeDevice(around, this.#adapterFacts(), events),
+      (events) =>
+        new BridgeDevice(
+          this.#bridgeAround(() => this.#look()),
+          this.#adapterFacts(),
+          events,
+        ),
     );
+  }
+
+  #bridgeAround(ownedId: () => number) {
+    return {
+      clock: this.#clock,
+      wire: this.wire,
+      uuid: this.#board.uuid,
+      ownedId,
+      // Requests for the bootloader come with the routes that use them.
+      reboot: () => {},
+    };
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { after, type BenchClock } from './clock.ts';
 import { KlipperMcu } from './klipper-mcu.ts';
+import { CdcFunction } from './usb-cdc.ts';
 import {
   configuration,
   deviceDescriptor,
@@ -9,24 +10,17 @@ import {
   standardRequest,
   type DeviceFacts,
 } from './usb-descriptors.ts';
-import type { SetupPacket, UsbFunction } from './usb-function.ts';
-
-/** CDC-ACM: a communication and a data interface (USB CDC 1.1). */
-const CDC = configuration([
-  [2, 2, 1, 1],
-  [10, 0, 0, 2],
-]);
-/** gs_usb: one vendor interface. */
-const GS_USB = configuration([[0xff, 0xff, 0xff, 2]]);
+import type { UsbFunction } from './usb-function.ts';
+import { GsUsbFunction } from './usb-gs.ts';
 
 /** 1d50:614e, bcdDevice 1.00, class 2, EP0 16 (real-silicon.md section 8). */
 export function klipperFacts(mcu: string, uid: string): DeviceFacts {
   return { ...FACTS, productId: 0x614e, manufacturer: 'Klipper', product: mcu, serial: uid.toUpperCase() };
 }
 
-/** 1d50:606f, bcdDevice 0.00. */
+/** 1d50:606f, bcdDevice 0.00; class 0 and EP0 16 (Klipper src/generic/usb_canbus.c, gs_device_descriptor). */
 function bridgeFacts(mcu: string, uid: string): DeviceFacts {
-  return { ...klipperFacts(mcu, uid), productId: 0x606f, bcdDevice: 0, deviceClass: 0xff, maxPacket0: 64 };
+  return { ...klipperFacts(mcu, uid), productId: 0x606f, bcdDevice: 0, deviceClass: 0 };
 }
 
 /** 1d50:6177, bcdDevice 1.00, "katapult" (section 7). */
@@ -50,16 +44,20 @@ export function createKlipperUsb(options: {
   const emit = (block: Uint8Array): void => {
     after(options.clock, REPLY_MS, () => {
       if (stopped) return;
+      cdc.send(block);
       for (const listener of listeners) listener(block);
     });
   };
   const firmware = new KlipperMcu(options.dictionary, () => options.clock.now(), emit);
+  const write = (bytes: Uint8Array): void => {
+    if (!stopped) firmware.receive(bytes);
+  };
+  const facts = klipperFacts(options.mcu, options.uid);
+  const cdc = new CdcFunction(facts, write);
   return {
-    ...plainDevice(klipperFacts(options.mcu, options.uid), CDC),
+    ...cdcDevice(facts, cdc),
     tty: {
-      write: (bytes) => {
-        if (!stopped) firmware.receive(bytes);
-      },
+      write,
       onBytes: (listener) => {
         listeners.add(listener);
         return () => listeners.delete(listener);
@@ -71,42 +69,50 @@ export function createKlipperUsb(options: {
   };
 }
 
-export function createBridgeUsb(mcu: string, uid: string): UsbFunction {
-  return plainDevice(bridgeFacts(mcu, uid), GS_USB);
+export function createBridgeUsb(clock: BenchClock, mcu: string, uid: string): UsbFunction {
+  const facts = bridgeFacts(mcu, uid);
+  const bridge = new GsUsbFunction(facts, clock);
+  return {
+    ...plainDevice(facts),
+    control: (setup, data) => Promise.resolve(cut(bridge.control(setup, data), setup.wLength)),
+    pipes: bridge.pipes,
+    joinCan: (start) => bridge.join(start),
+    stop: () => bridge.stop(),
+  };
 }
 
 /** Enumerates and takes bytes; the flashing protocol has its own place. */
 export function createKatapultUsb(mcu: string, uid: string): UsbFunction {
-  return {
-    ...plainDevice(katapultFacts(mcu, uid), CDC),
-    tty: { write: () => {}, onBytes: () => () => {} },
-  };
+  const facts = katapultFacts(mcu, uid);
+  return cdcDevice(facts, new CdcFunction(facts, () => {}));
 }
 
 /** A device of somebody else with these facts: it enumerates and answers standard requests. */
 export function createForeignUsb(facts: DeviceFacts, tty = false): UsbFunction {
+  return tty ? cdcDevice(facts, new CdcFunction(facts, () => {})) : plainDevice(facts);
+}
+
+function cdcDevice(facts: DeviceFacts, cdc: CdcFunction): UsbFunction {
   return {
-    ...plainDevice(facts, tty ? CDC : configuration([[0xfe, 1, 2, 0]])),
-    ...(tty ? { tty: { write: () => {}, onBytes: () => () => {} } } : {}),
+    ...plainDevice(facts),
+    control: (setup, data) => Promise.resolve(cut(cdc.control(setup, data), setup.wLength)),
+    pipes: cdc.pipes,
+    serialLine: () => cdc.line(),
+    tty: { write: () => {}, onBytes: () => () => {} },
   };
 }
 
-function plainDevice(facts: DeviceFacts, config: Uint8Array): UsbFunction {
+const DFU_ONLY = configuration([{ kind: [0xfe, 1, 2] }]);
+
+function plainDevice(facts: DeviceFacts): UsbFunction {
   return {
     deviceDescriptor: deviceDescriptor(facts),
     strings: deviceStrings(facts),
-    control: (setup) => Promise.resolve(cdcRequest(setup) ?? standardRequest(setup, facts, config)),
+    control: (setup) => Promise.resolve(standardRequest(setup, facts, DFU_ONLY)),
     stop: () => {},
   };
 }
 
-/** SET_LINE_CODING, GET_LINE_CODING, SET_CONTROL_LINE_STATE: taken and without effect here. */
-function cdcRequest(setup: SetupPacket): Uint8Array | undefined {
-  if (setup.bmRequestType === 0x21 && (setup.bRequest === 0x20 || setup.bRequest === 0x22)) {
-    return new Uint8Array(0);
-  }
-  if (setup.bmRequestType === 0xa1 && setup.bRequest === 0x21) {
-    return Uint8Array.of(0x90, 0xd0, 0x03, 0x00, 0, 0, 8).slice(0, setup.wLength);
-  }
-  return undefined;
+function cut(answer: Uint8Array | 'stall', length: number): Uint8Array | 'stall' {
+  return answer === 'stall' ? answer : answer.slice(0, length);
 }

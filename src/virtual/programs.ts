@@ -114,7 +114,7 @@ export class Programs {
       if (transport === 'usb') {
         socket.show(() => createKlipperUsb({ clock, mcu, uid: data.uid, dictionary }));
       } else if (transport === 'bridge') {
-        socket.show(() => createBridgeUsb(mcu, data.uid));
+        socket.show(() => createBridgeUsb(clock, mcu, data.uid));
       }
       // A CAN node or a UART build shows nothing on USB.
     });

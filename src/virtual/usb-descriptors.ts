@@ -40,26 +40,37 @@ export function deviceStrings(facts: DeviceFacts): ReadonlyMap<number, string> {
   ]);
 }
 
-/** A configuration of `interfaces` bare interface descriptors: class, subclass, protocol, endpoint count. */
-export function configuration(
-  interfaces: readonly (readonly [number, number, number, number])[],
-): Uint8Array {
-  const total = 9 + 9 * interfaces.length;
-  const body = interfaces.flatMap(([kind, sub, protocol, endpoints], index) => [
-    9,
-    4,
-    index,
-    0,
-    endpoints,
-    kind,
-    sub,
-    protocol,
-    0,
-  ]);
-  return Uint8Array.of(9, 2, ...word(total), interfaces.length, 1, 0, 0xc0, 50, ...body);
+/** Endpoint descriptor, USB 2.0 table 9-13: address, attributes (2 bulk, 3 interrupt), packet size, interval. */
+export type EndpointFacts = readonly [number, number, number, number];
+
+export interface InterfaceFacts {
+  /** Class, subclass, protocol. */
+  readonly kind: readonly [number, number, number];
+  /** Descriptors of its class, in front of its endpoints. */
+  readonly functional?: readonly number[];
+  readonly endpoints?: readonly EndpointFacts[];
 }
 
-/** Device, configuration and string descriptors, SET_CONFIGURATION, SET_INTERFACE; anything else stalls. */
+/** One configuration, self powered, 100 mA, as Klipper's firmware has them (bmAttributes 0xC0, bMaxPower 50). */
+export function configuration(interfaces: readonly InterfaceFacts[]): Uint8Array {
+  const body = interfaces.flatMap(({ kind, functional = [], endpoints = [] }, index) => {
+    const own = [9, 4, index, 0, endpoints.length, ...kind, 0];
+    const theirs = endpoints.flatMap(([address, attributes, size, interval]) => {
+      const [low, high] = word(size);
+      return [7, 5, address, attributes, low, high, interval];
+    });
+    return [...own, ...functional, ...theirs];
+  });
+  return Uint8Array.of(9, 2, ...word(9 + body.length), interfaces.length, 1, 0, 0xc0, 50, ...body);
+}
+
+/** US English, the only language of these devices. */
+const LANGUAGE = 0x0409;
+
+/**
+ * Descriptors and SET_CONFIGURATION 1, as Klipper's firmware answers them (src/generic/usb_cdc.c, usb_state_ready);
+ * all else stalls, SET_INTERFACE and GET_STATUS too, and so does a string in another language.
+ */
 export function standardRequest(
   setup: SetupPacket,
   facts: DeviceFacts,
@@ -68,6 +79,7 @@ export function standardRequest(
   if (setup.bmRequestType === 0x80 && setup.bRequest === 6) {
     const kind = setup.wValue >> 8;
     const index = setup.wValue & 0xff;
+    if (setup.wIndex !== (kind === 3 && index > 0 ? LANGUAGE : 0)) return 'stall';
     const whole =
       kind === 1
         ? deviceDescriptor(facts)
@@ -78,8 +90,7 @@ export function standardRequest(
             : undefined;
     return whole?.slice(0, setup.wLength) ?? 'stall';
   }
-  if (setup.bmRequestType === 0x00 && setup.bRequest === 9) return new Uint8Array(0);
-  if (setup.bmRequestType === 0x01 && setup.bRequest === 11) return new Uint8Array(0);
+  if (setup.bmRequestType === 0x00 && setup.bRequest === 9 && setup.wValue === 1) return new Uint8Array(0);
   return 'stall';
 }
 

@@ -1,5 +1,7 @@
 // The seam inside the virtual board: whatever runs on the chip shows itself to USB as one of these.
 
+import type { CanDevice, DeviceEvents } from './can-device.ts';
+
 /** The eight bytes of a SETUP packet, USB 2.0 table 9-2. */
 export interface SetupPacket {
   readonly bmRequestType: number;
@@ -7,6 +9,23 @@ export interface SetupPacket {
   readonly wValue: number;
   readonly wIndex: number;
   readonly wLength: number;
+}
+
+/** Endpoints beside endpoint 0. Addresses are as in the descriptors: 0x82 is IN, number 2. */
+export interface UsbPipes {
+  /** One OUT transfer; resolves when the chip has taken all of it (until then it answers NAK). */
+  out(address: number, bytes: Uint8Array): Promise<'ok' | 'stall'>;
+  /** The next packet that the chip has for the host; undefined is NAK. */
+  take(address: number): Uint8Array | undefined;
+  /** Told when `take` may have something. */
+  onReady(listener: () => void): () => void;
+}
+
+/** What the host's driver has set: USB CDC PSTN 1.2, 6.3.10 and 6.3.12. */
+export interface SerialLine {
+  readonly baud: number;
+  readonly dtr: boolean;
+  readonly rts: boolean;
 }
 
 export interface UsbFunction {
@@ -24,6 +43,12 @@ export interface UsbFunction {
     write(bytes: Uint8Array): void;
     onBytes(listener: (bytes: Uint8Array) => void): () => void;
   };
+  /** Absent where there is nothing but endpoint 0. */
+  readonly pipes?: UsbPipes;
+  /** As the board sees it, for CDC-ACM; firmware may take a change for a request (the 1200 baud touch). */
+  readonly serialLine?: () => SerialLine;
+  /** A bridge between USB and CAN waits for its wire; without one, frames are echoed and go nowhere. */
+  readonly joinCan?: (start: (events: DeviceEvents) => CanDevice) => void;
   /** The cable was pulled, reset fell, or power went: stop at once, keep nothing running. */
   stop(): void;
 }

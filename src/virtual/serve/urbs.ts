@@ -1,0 +1,126 @@
+// Virtual board for other programs: the transfers that somebody's kernel has under way with one device.
+
+import type { SetupPacket, UsbFunction } from '../usb-function.ts';
+
+export interface Urb {
+  /** As in the descriptors: 0x83 is IN, number 3; 0 and 0x80 are endpoint 0. */
+  readonly address: number;
+  /** Endpoint 0 only. */
+  readonly setup?: SetupPacket;
+  /** Host to device. */
+  readonly data: Uint8Array;
+  /** Device to host: how much the host has room for. */
+  readonly length: number;
+}
+
+/** `gone`: the device is off the bus; it never answers. */
+export type UrbResult = { readonly status: 'ok' | 'stall' | 'gone'; readonly bytes: Uint8Array };
+
+interface Waiting {
+  readonly urb: Urb;
+  readonly done: (result: UrbResult) => void;
+  /** IN: what packets have brought so far. */
+  readonly bytes: number[];
+}
+
+const NOTHING = new Uint8Array(0);
+/** Full speed: bulk packets of 64 bytes; a shorter one ends a transfer (USB 2.0, 5.8.3). */
+const PACKET = 64;
+
+export class Urbs {
+  readonly #fn: UsbFunction;
+  readonly #isOnWire: () => boolean;
+  /** All that the host waits for, in its order. */
+  readonly #waiting = new Set<Waiting>();
+  readonly #forget: () => void;
+  /** Endpoint 0, and each OUT endpoint: one transfer after the other. */
+  readonly #turns = new Map<number, Promise<unknown>>();
+  #isOver = false;
+
+  /** @param isOnWire false as soon as the chip's pull-up is gone, before any kernel knows */
+  constructor(fn: UsbFunction, isOnWire: () => boolean) {
+    this.#fn = fn;
+    this.#isOnWire = isOnWire;
+    this.#forget = fn.pipes?.onReady(() => this.#deliver()) ?? ((): void => {});
+  }
+
+  /** @returns calls the transfer off; true when it was still under way, and `done` is not called then */
+  submit(urb: Urb, done: (result: UrbResult) => void): () => boolean {
+    const waiting: Waiting = { urb, done, bytes: [] };
+    if (this.#isOver) {
+      done({ status: 'gone', bytes: NOTHING });
+      return () => false;
+    }
+    this.#waiting.add(waiting);
+    const number = urb.address & 0x0f;
+    if (number === 0) this.#control(waiting);
+    else if (this.#fn.pipes === undefined) this.#end(waiting, 'stall', NOTHING);
+    else if ((urb.address & 0x80) === 0) this.#out(waiting);
+    else this.#deliver();
+    return () => this.#waiting.delete(waiting);
+  }
+
+  /** The kernel has noticed that the device left: everything under way ends. */
+  close(): void {
+    this.#isOver = true;
+    this.#forget();
+    for (const waiting of this.#waiting) this.#end(waiting, 'gone', NOTHING);
+  }
+
+  #end(waiting: Waiting, status: UrbResult['status'], bytes: Uint8Array): void {
+    if (this.#waiting.delete(waiting)) waiting.done({ status, bytes });
+  }
+
+  #control(waiting: Waiting): void {
+    const { setup, data } = waiting.urb;
+    if (setup === undefined) {
+      this.#end(waiting, 'stall', NOTHING);
+      return;
+    }
+    this.#inTurn(0, waiting, async () => {
+      const answer = await this.#fn.control(setup, data);
+      if (answer === 'stall') return { status: 'stall', bytes: NOTHING };
+      return { status: 'ok', bytes: answer.slice(0, Math.min(setup.wLength, waiting.urb.length)) };
+    });
+  }
+
+  #out(waiting: Waiting): void {
+    const { pipes } = this.#fn;
+    this.#inTurn(waiting.urb.address, waiting, async () => {
+      const status = (await pipes?.out(waiting.urb.address, waiting.urb.data)) ?? 'stall';
+      return { status, bytes: NOTHING };
+    });
+  }
+
+  /** What was called off before its turn never reaches the chip; what began is ended by the chip, heard or not. */
+  #inTurn(queue: number, waiting: Waiting, perform: () => Promise<UrbResult>): void {
+    const before = this.#turns.get(queue) ?? Promise.resolve();
+    const turn = async (): Promise<void> => {
+      await before;
+      if (!this.#waiting.has(waiting) || !this.#isOnWire()) return;
+      const { status, bytes } = await perform();
+      // Off the wire meanwhile: nobody hears the answer, and the transfer ends with the device.
+      if (this.#isOnWire()) this.#end(waiting, status, bytes);
+    };
+    this.#turns.set(
+      queue,
+      turn().catch(() => this.#end(waiting, 'stall', NOTHING)),
+    );
+  }
+
+  #deliver(): void {
+    const { pipes } = this.#fn;
+    if (pipes === undefined || !this.#isOnWire()) return;
+    for (const waiting of this.#waiting) {
+      const { urb, bytes } = waiting;
+      if ((urb.address & 0x80) === 0 || (urb.address & 0x0f) === 0) continue;
+      while (this.#waiting.has(waiting)) {
+        const packet = pipes.take(urb.address);
+        if (packet === undefined) break;
+        bytes.push(...packet);
+        const isWhole = packet.length < PACKET || bytes.length >= urb.length;
+        if (isWhole) this.#end(waiting, 'ok', Uint8Array.from(bytes.slice(0, urb.length)));
+      }
+    }
+  }
+}
