@@ -50,6 +50,6 @@ export interface UsbDfuDevice {
 export interface UsbBus {
   list(): Promise<readonly UsbDeviceInfo[]>;
   onChange(listener: (change: UsbChange) => void): Unsubscribe;
-  /** Throws `device-gone`, or `no-hardware` where it may not be opened (permission, claimed elsewhere). */
+  /** Throws `device-gone`, `busy` naming who holds it, or `no-hardware` where it may not be opened. */
   openDfu(info: UsbDeviceInfo): Promise<UsbDfuDevice>;
 }

@@ -68,8 +68,8 @@ export class VirtualUsb implements UsbBus {
     if (this.clock.now() < found.openableAt || this.faults.refuseOpen?.(info) === true) {
       throw notOpened(info, 'permission denied (LIBUSB_ERROR_ACCESS)');
     }
-    if (found.fn.tty !== undefined) throw notOpened(info, 'interface 0 is claimed by cdc_acm');
-    if (found.opened) throw notOpened(info, 'interface 0 is claimed by another program');
+    if (found.fn.tty !== undefined) throw isHeld(info, "the kernel's driver cdc_acm");
+    if (found.opened) throw isHeld(info, 'another program');
     found.opened = true;
     const opened = new OpenedDfu(this, found);
     // Claiming selects alternate setting 0 on the wire.
@@ -167,9 +167,16 @@ const NO_FUNCTION: UsbFunction = {
   stop: () => {},
 };
 
+function isHeld(info: UsbDeviceInfo, holder: string): OctopusError {
+  return new OctopusError('busy', `the USB device at ${info.busPath} is held by ${holder}`, {
+    advice: 'End the program that uses the board.',
+    place: info.busPath,
+  });
+}
+
 function notOpened(info: UsbDeviceInfo, why: string): OctopusError {
   return new OctopusError('no-hardware', `the USB device at ${info.busPath} cannot be opened: ${why}`, {
-    advice: 'Check the udev rule, and that no other program uses the board.',
+    advice: 'Check the udev rule.',
     place: info.busPath,
   });
 }
