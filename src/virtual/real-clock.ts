@@ -3,8 +3,19 @@
 import { performance } from 'node:perf_hooks';
 import { abortError, type BenchClock } from './clock.ts';
 
+interface Sleeper {
+  readonly due: number;
+  readonly wake: () => void;
+}
+
+/** setTimeout takes no more; the rest is waited for in another. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 export class RealClock implements BenchClock {
-  readonly #pending = new Set<NodeJS.Timeout>();
+  /** By time, and by who slept first: two that are due in the same moment wake in that order. */
+  readonly #sleepers: Sleeper[] = [];
+  #timer: NodeJS.Timeout | undefined;
+  #turn: NodeJS.Immediate | undefined;
   #stopped = false;
 
   now(): number {
@@ -22,21 +33,23 @@ export class RealClock implements BenchClock {
         return;
       }
       if (this.#stopped) return;
-      const onAbort = (): void => {
-        clearTimeout(timer);
-        this.#pending.delete(timer);
-        if (signal !== undefined) reject(abortError(signal));
-      };
-      const timer = setTimeout(
-        () => {
-          this.#pending.delete(timer);
+      const sleeper: Sleeper = {
+        due: performance.now() + Math.max(0, ms),
+        wake: () => {
           signal?.removeEventListener('abort', onAbort);
           resolve();
         },
-        Math.max(0, ms),
-      );
-      this.#pending.add(timer);
+      };
+      const onAbort = (): void => {
+        const at = this.#sleepers.indexOf(sleeper);
+        if (at >= 0) this.#sleepers.splice(at, 1);
+        if (at === 0) this.#rest();
+        if (signal !== undefined) reject(abortError(signal));
+      };
       signal?.addEventListener('abort', onAbort, { once: true });
+      const later = this.#sleepers.findLastIndex((one) => one.due <= sleeper.due) + 1;
+      this.#sleepers.splice(later, 0, sleeper);
+      if (later === 0) this.#rest();
     });
   }
 
@@ -47,7 +60,28 @@ export class RealClock implements BenchClock {
 
   stop(): void {
     this.#stopped = true;
-    for (const timer of this.#pending) clearTimeout(timer);
-    this.#pending.clear();
+    this.#sleepers.length = 0;
+    this.#rest();
+  }
+
+  /** Until the first is due. Who sleeps lets others run, so nobody wakes in the turn in which he fell asleep. */
+  #rest(): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#turn);
+    const [first] = this.#sleepers;
+    if (first === undefined) return;
+    const left = first.due - performance.now();
+    // setTimeout knows whole milliseconds, at least one; a chip may answer in a thousandth of that.
+    if (left >= 1) this.#timer = setTimeout(() => this.#wake(), Math.min(Math.floor(left), LONGEST_MS));
+    else this.#turn = setImmediate(() => this.#wake());
+  }
+
+  #wake(): void {
+    const now = performance.now();
+    for (let [first] = this.#sleepers; first !== undefined && first.due <= now; [first] = this.#sleepers) {
+      this.#sleepers.shift();
+      first.wake();
+    }
+    this.#rest();
   }
 }

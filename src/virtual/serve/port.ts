@@ -87,11 +87,11 @@ export async function permanentPort(busId: string, fn: UsbFunction): Promise<Ser
  *
  * @param onArrival what is to be joined to a function before a host meets it
  */
-export function boardPort(
+export async function boardPort(
   usb: VirtualUsb,
   busPath: string,
   onArrival: (fn: UsbFunction) => void,
-): { readonly port: ServedPort; close(): void } {
+): Promise<{ readonly port: ServedPort; close(): void }> {
   const port = new ServedPort(busPath);
   const look = async (): Promise<void> => {
     const attachment = usb.visible().find((one) => one.busPath === busPath && one.state === 'present');
@@ -100,8 +100,14 @@ export function boardPort(
     const isOnWire = (): boolean => attachment.state === 'present';
     const interfaces = await readConfiguration(attachment.fn);
     if (!isOnWire()) return;
-    const { fn, deviceNumber } = attachment;
-    const urbs = new Urbs(fn, isOnWire);
+    const { fn, deviceNumber, owner } = attachment;
+    const urbs = new Urbs(fn, isOnWire, (setup, data) => {
+      const fault = usb.faults.beforeTransfer?.(usb.transfers.next(setup), setup, data, busPath);
+      if (fault === 'unplug') owner?.unplug();
+      else if (fault === 'power-cut') owner?.powerCut();
+      else return fault;
+      return undefined;
+    });
     port.show({ number: deviceNumber, descriptor: fn.deviceDescriptor, interfaces, urbs });
   };
   const forget = usb.onChange(({ kind, device }) => {
@@ -109,7 +115,7 @@ export function boardPort(
     if (kind === 'left') port.hide();
     else void look();
   });
-  void look();
+  await look();
   return {
     port,
     close: () => {

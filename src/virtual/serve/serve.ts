@@ -45,7 +45,7 @@ export async function serveBench(
   tell: (line: string) => void = () => {},
 ): Promise<Served> {
   const { board, can, usb } = bench;
-  const socket = boardPort(usb, board.data.busPath, (fn) =>
+  const socket = await boardPort(usb, board.data.busPath, (fn) =>
     fn.joinCan?.((events) => can.startBridge(events)),
   );
   const { port } = socket;

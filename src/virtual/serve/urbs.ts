@@ -1,5 +1,6 @@
 // Virtual board for other programs: the transfers that somebody's kernel has under way with one device.
 
+import type { TransferFault } from '../usb-bus.ts';
 import type { SetupPacket, UsbFunction } from '../usb-function.ts';
 
 export interface Urb {
@@ -23,6 +24,12 @@ interface Waiting {
   readonly bytes: number[];
 }
 
+/** What a test lets go wrong with a control transfer; unplugging and power cuts are done by whoever plans them. */
+export type PlannedFault = (
+  setup: SetupPacket,
+  data: Uint8Array,
+) => Exclude<TransferFault, 'unplug' | 'power-cut'> | undefined;
+
 const NOTHING = new Uint8Array(0);
 /** Full speed: bulk packets of 64 bytes; a shorter one ends a transfer (USB 2.0, 5.8.3). */
 const PACKET = 64;
@@ -30,6 +37,7 @@ const PACKET = 64;
 export class Urbs {
   readonly #fn: UsbFunction;
   readonly #isOnWire: () => boolean;
+  readonly #plannedFault: PlannedFault;
   /** All that the host waits for, in its order. */
   readonly #waiting = new Set<Waiting>();
   readonly #forget: () => void;
@@ -38,9 +46,10 @@ export class Urbs {
   #isOver = false;
 
   /** @param isOnWire false as soon as the chip's pull-up is gone, before any kernel knows */
-  constructor(fn: UsbFunction, isOnWire: () => boolean) {
+  constructor(fn: UsbFunction, isOnWire: () => boolean, plannedFault: PlannedFault = () => undefined) {
     this.#fn = fn;
     this.#isOnWire = isOnWire;
+    this.#plannedFault = plannedFault;
     this.#forget = fn.pipes?.onReady(() => this.#deliver()) ?? ((): void => {});
   }
 
@@ -78,7 +87,12 @@ export class Urbs {
       return;
     }
     this.#inTurn(0, waiting, async () => {
+      const fault = this.#plannedFault(setup, data);
+      if (fault === 'stall') return { status: 'stall', bytes: NOTHING };
+      // The host gives up when it likes.
+      if (fault === 'timeout' || !this.#isOnWire()) return undefined;
       const answer = await this.#fn.control(setup, data);
+      if (fault === 'lost-answer') return undefined;
       if (answer === 'stall') return { status: 'stall', bytes: NOTHING };
       return { status: 'ok', bytes: answer.slice(0, Math.min(setup.wLength, waiting.urb.length)) };
     });
@@ -93,14 +107,14 @@ export class Urbs {
   }
 
   /** What was called off before its turn never reaches the chip; what began is ended by the chip, heard or not. */
-  #inTurn(queue: number, waiting: Waiting, perform: () => Promise<UrbResult>): void {
+  #inTurn(queue: number, waiting: Waiting, perform: () => Promise<UrbResult | undefined>): void {
     const before = this.#turns.get(queue) ?? Promise.resolve();
     const turn = async (): Promise<void> => {
       await before;
       if (!this.#waiting.has(waiting) || !this.#isOnWire()) return;
-      const { status, bytes } = await perform();
+      const result = await perform();
       // Off the wire meanwhile: nobody hears the answer, and the transfer ends with the device.
-      if (this.#isOnWire()) this.#end(waiting, status, bytes);
+      if (result !== undefined && this.#isOnWire()) this.#end(waiting, result.status, result.bytes);
     };
     this.#turns.set(
       queue,

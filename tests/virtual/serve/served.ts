@@ -13,10 +13,9 @@ export interface Served {
 /** In virtual time, with a host that takes none. */
 export async function served(options: BenchOptions = {}): Promise<Served> {
   const bench = await createBench({ timesOverride: NO_HOST_TIMES, ...options });
-  const { port } = boardPort(bench.usb, bench.board.data.busPath, (fn) =>
+  const { port } = await boardPort(bench.usb, bench.board.data.busPath, (fn) =>
     fn.joinCan?.((events) => bench.can.startBridge(events)),
   );
-  await bench.clock.sleep(1);
   return { bench, port };
 }
 

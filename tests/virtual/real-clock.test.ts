@@ -1,0 +1,23 @@
+import { expect, test } from '@jest/globals';
+import { RealClock } from '../../src/virtual/real-clock.ts';
+
+test.each([0, 0.3, 1.5, 3])('a sleep of %d ms is not shorter, and lets others run', async (ms) => {
+  const clock = new RealClock();
+  const start = clock.now();
+  let others = false;
+  setImmediate(() => (others = true));
+  await clock.sleep(ms);
+  expect(clock.now() - start).toBeGreaterThanOrEqual(ms);
+  expect(others).toBe(true);
+});
+
+test('when the bench is gone nobody wakes, and nothing keeps the process', async () => {
+  const clock = new RealClock();
+  let woke = false;
+  void clock.sleep(2).then(() => (woke = true));
+  void clock.sleep(0).then(() => (woke = true));
+  clock.stop();
+  void clock.sleep(0).then(() => (woke = true));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  expect(woke).toBe(false);
+});
