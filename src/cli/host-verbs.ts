@@ -5,6 +5,7 @@ import type { Output } from './output.ts';
 import { checkSettings } from './run-method.ts';
 import { rows } from './summaries.ts';
 import { addWiring } from './wiring.ts';
+import { addVirtualVerbs } from './virtual-verbs.ts';
 import type { Settings, World } from './world.ts';
 
 /**
@@ -27,16 +28,7 @@ export function addHostVerbs(
       const { answer, summary } = await demo({ world, settings, output });
       output.answer(answer, summary);
     });
-  program
-    .command('virtual')
-    .description('list the virtual boards')
-    .action(() => {
-      const boards = world.virtualBoards();
-      output.answer({ boards, states: world.virtualStates }, [
-        ...boards.map(({ name, title }) => `${name.padEnd(18)} ${title}`),
-        ...rows([['--state', world.virtualStates.join(', ')]]),
-      ]);
-    });
+  addVirtualVerbs(program, world, output, settingsOf);
   program
     .command('daemon')
     .description(

@@ -34,6 +34,20 @@ export interface VirtualBoardSummary {
   readonly mcu: string;
 }
 
+/** What `octopus virtual serve` and `octopus virtual attach` are asked for. */
+export interface VirtualServing {
+  /** TCP port or path of a socket. */
+  readonly usbip?: string;
+  readonly usbredir?: string;
+  /** Path of a link. */
+  readonly pty?: string;
+  /** The server of USB/IP whose devices this kernel is to have; nothing is served then. */
+  readonly attachTo?: string;
+  readonly signal: AbortSignal;
+  /** What is offered, comes and goes, a line at a time. */
+  readonly tell: (line: string) => void;
+}
+
 /** A daemon that runs on this host, reached through its own socket. */
 export interface DaemonLink {
   /** Rejects with the daemon's OctopusError; `no-daemon` when it went away. */
@@ -64,6 +78,8 @@ export interface World {
   daemon(settings: Settings): Promise<number>;
   /** Loads what the daemon loads, so that it lies compiled in Node's cache. */
   warmUp(): Promise<void>;
+  /** A virtual board for other programs, or this kernel for somebody's. Runs until `signal` is aborted. */
+  serveVirtual(settings: Settings, asked: VirtualServing): Promise<void>;
   /** Lets requests through Moonraker change boards, or no longer; answers the file that says so. */
   arm(settings: Settings, isArmed: boolean): Promise<string>;
 }

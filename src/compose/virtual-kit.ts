@@ -9,7 +9,7 @@ import { SocketLocks } from '../hardware/locks.ts';
 import { FileStore } from '../hardware/store.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import type { Store } from '../ports/store.ts';
-import { createBench, type VirtualBench } from '../virtual/bench.ts';
+import { createBench, type BenchOptions, type VirtualBench } from '../virtual/bench.ts';
 import type { BenchClock } from '../virtual/clock.ts';
 import { BOARD_STATES, type BoardState } from '../virtual/board-data.ts';
 import { pathsFor } from './paths.ts';
@@ -20,8 +20,16 @@ export interface VirtualKit {
   readonly dispose: () => Promise<void>;
 }
 
-/** Throws `busy` when another process uses the same kept board, `bad-parameter`, `unknown-board`. */
-export async function openVirtualKit(settings: Settings, board: string): Promise<VirtualKit> {
+/**
+ * Throws `busy` when another process uses the same kept board, `bad-parameter`, `unknown-board`.
+ *
+ * @param special what this bench has that others have not
+ */
+export async function openVirtualKit(
+  settings: Settings,
+  board: string,
+  special: Partial<BenchOptions> = {},
+): Promise<VirtualKit> {
   const { virtualDir } = settings;
   const folder = pathsFor({ ...settings, virtual: board }).data;
   mkdirSync(folder, { recursive: true, mode: 0o700 });
@@ -37,6 +45,7 @@ export async function openVirtualKit(settings: Settings, board: string): Promise
       clock: settings.fast ? 'virtual' : 'real',
       times: settings.worst ? 'worst' : 'typical',
       ...(virtualDir === undefined ? {} : { keepDir: resolve(virtualDir) }),
+      ...special,
     });
     killAt(process.env['OCTOPUS_VIRTUAL_KILL_AT'], (listener) => bench.lines.onLineChange(listener));
     const { can, clock, gpio, printer, serial, usb } = bench;

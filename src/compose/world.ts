@@ -50,6 +50,10 @@ export function createWorld(): World {
     warmUp: async () => {
       await Promise.all([import('../daemon.ts'), import('./virtual-kit.ts')]);
     },
+    serveVirtual: async (settings, asked) => {
+      const { serveVirtual } = await import('./virtual-serve.ts');
+      await serveVirtual(settings, asked);
+    },
     arm: async (settings, isArmed) => {
       const paths = pathsFor(settings);
       const hostFile = isArmed ? (await readConfiguration(paths)).hostFile : await hostFileToDisarm(paths);

@@ -1,0 +1,49 @@
+// Composition, `octopus virtual serve` and `attach`: a bench in real time behind USB/IP, usbredir and a terminal.
+import type { Settings, VirtualServing } from '../cli/world.ts';
+import { OctopusError } from '../errors.ts';
+import { NO_HOST_TIMES, serveBench } from '../virtual/serve/serve.ts';
+import { keepAttached } from '../virtual/serve/vhci.ts';
+import { TIMES } from '../virtual/times.ts';
+import { openVirtualKit } from './virtual-kit.ts';
+
+/** Two nodes hang on the bridge's bus, so that somebody acknowledges and answers. */
+const CAN_BUS = { nodes: [{}, { runs: 'katapult' }] } as const;
+
+/** Throws what `openVirtualKit` throws, and `busy` where something is served already. */
+export async function serveVirtual(settings: Settings, asked: VirtualServing): Promise<void> {
+  const { signal, tell, attachTo } = asked;
+  if (attachTo !== undefined) {
+    await keepAttached(attachTo, signal, tell);
+    return;
+  }
+  const board = settings.virtual;
+  if (board === undefined)
+    throw new OctopusError('bad-parameter', 'no virtual board is named', {
+      advice: 'Name one: octopus virtual serve octopus-v1.1-f446.',
+    });
+  const { bench, dispose } = await openVirtualKit({ ...settings, fast: false }, board, {
+    clock: 'real',
+    can: CAN_BUS,
+    // Fast here: no chip takes time for anything, so that only the host's own is left.
+    ...(settings.fast ? { times: 'zero' } : {}),
+    timesOverride: { ...(settings.fast ? TIMES.zero : {}), ...NO_HOST_TIMES },
+  });
+  try {
+    // Nobody of the bench is to use what others are offered.
+    bench.can.unplugAdapter();
+    const served = await serveBench(bench, asked, tell);
+    for (const place of served.places) tell(place);
+    tell(`${board} is served until this program is stopped.`);
+    await aborted(signal);
+    await served.close();
+  } finally {
+    await dispose();
+  }
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
