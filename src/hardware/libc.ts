@@ -1,0 +1,110 @@
+// Hardware, the system calls that Node has no function for, through koffi: it comes compiled for every architecture of
+// a Raspberry Pi, and takes 2 MB of memory. Everything here returns within microseconds, so nothing waits in a thread:
+// errno belongs to the thread that called, and a call in another one would lose it.
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
+import { textOf } from './system-error.ts';
+
+export interface Interest {
+  readonly readable?: boolean;
+  readonly writable?: boolean;
+}
+
+export interface Watch {
+  /** What is waited for from now on. */
+  wants(interest: Interest): void;
+  /** Before the descriptor is closed. */
+  stop(): void;
+}
+
+/** Every function throws an Error with `code` as Node's own do: `EBUSY`. */
+export interface Libc {
+  /** The kernel reads and writes the bytes of `argument`. */
+  ioctl(fd: number, request: number, argument: Uint8Array | number): void;
+  flock(fd: number, operation: number): void;
+  socket(domain: number, type: number, protocol: number): number;
+  bind(fd: number, address: Uint8Array): void;
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array): void;
+  /** Calls `onReady` when the descriptor can be read or written, or has an error to tell; on Node's own event loop. */
+  watch(fd: number, interest: Interest, onReady: () => void): Watch;
+}
+
+let loading: Promise<Libc | string> | undefined;
+
+/** The libc of this process, or why there is none. */
+export function loadLibc(): Promise<Libc | string> {
+  loading ??= load().catch((error: unknown) => `koffi does not load (${textOf(error)})`);
+  return loading;
+}
+
+async function load(): Promise<Libc> {
+  const { default: koffi } = await import('koffi');
+  const library = koffi.load(null);
+  const call = (name: string, args: string): ((...values: unknown[]) => number) => {
+    const native = library.func(`int ${name}(${args})`);
+    return (...values) => {
+      const result = Number(native(...values));
+      if (result < 0) throw systemError(name, koffi.errno());
+      return result;
+    };
+  };
+  // Linux passes variadic arguments as others on x86-64, arm64 and armhf.
+  const ioctlAt = call('ioctl', 'int fd, unsigned long request, void *argument');
+  const ioctlOf = call('ioctl', 'int fd, unsigned long request, long argument');
+  const flock = call('flock', 'int fd, int operation');
+  const socket = call('socket', 'int domain, int type, int protocol');
+  const bind = call('bind', 'int fd, void *address, unsigned int length');
+  const setsockopt = call('setsockopt', 'int fd, int level, int name, void *value, unsigned int length');
+  return {
+    ioctl: (fd, request, argument) =>
+      void (typeof argument === 'number' ? ioctlOf : ioctlAt)(fd, request, argument),
+    flock: (fd, operation) => void flock(fd, operation),
+    socket: (domain, type, protocol) => socket(domain, type, protocol),
+    bind: (fd, address) => void bind(fd, address, address.length),
+    setsockopt: (fd, level, name, value) => void setsockopt(fd, level, name, value, value.length),
+    watch: (fd, interest, onReady) => startWatch(koffi.node.poll, fd, interest, onReady),
+  };
+}
+
+type Poll = (typeof import('koffi'))['node']['poll'];
+
+/**
+ * libuv's poll. Its callback comes outside of any turn of Node's (promises that it resolves would wait for the next
+ * event), so the work is done in a turn of its own. After an error libuv has stopped watching: it is told to go on, and
+ * whoever reads gets the error itself and stops.
+ */
+function startWatch(poll: Poll, fd: number, first: Interest, onReady: () => void): Watch {
+  let interest = first;
+  let isDue = false;
+  let isOver = false;
+  // Its type has one argument; really libuv's status comes first.
+  const onPoll = (...[status]: unknown[]): void => {
+    if (isDue || isOver) return;
+    isDue = true;
+    setImmediate(() => {
+      isDue = false;
+      if (!isOver) onReady();
+      if (!isOver && typeof status === 'number' && status < 0) handle.start(interest, onPoll);
+    });
+  };
+  const handle = poll(fd, interest, onPoll);
+  return {
+    wants: (next) => {
+      if (isOver) return;
+      interest = next;
+      handle.start(interest, onPoll);
+    },
+    stop: () => {
+      if (isOver) return;
+      isOver = true;
+      handle.close();
+    },
+  };
+}
+
+function systemError(call: string, errno: number): Error {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${code}: ${getSystemErrorMessage(-errno)}, ${call}`), {
+    code,
+    syscall: call,
+  });
+}

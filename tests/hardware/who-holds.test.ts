@@ -1,0 +1,43 @@
+// Who holds a device node, in a /proc made by hand, and in this machine's own.
+import { afterEach, expect, test } from '@jest/globals';
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sayHolders, whoHolds } from '../../src/hardware/who-holds.ts';
+import { cutTrees, fakeTree } from './fake-tree.ts';
+
+afterEach(cutTrees);
+
+test('programs by their names, scripts of an interpreter too; others are left out', async () => {
+  const root = fakeTree({
+    'dev/ttyACM0': '',
+    'dev/by-id': '-> ttyACM0',
+    'proc/self/comm': 'x',
+    'proc/9/comm': 'cat\n',
+    'proc/812/comm': 'python\n',
+    'proc/812/cmdline': '/home/pi/klippy-env/bin/python\0/home/pi/klipper/klippy/klippy.py\0printer.cfg\0',
+    'proc/900/comm': 'evil\u001b[2J\n',
+    'proc/950/comm': 'python3\n',
+    'proc/950/cmdline': 'python3\0-\0',
+  });
+  const node = join(root, 'dev/ttyACM0');
+  for (const [pid, fd] of Object.entries({ 9: '1', 812: '11', 900: '3', 950: '4' })) {
+    const { plant } = await import('./fake-tree.ts');
+    plant(root, { [`proc/${pid}/fd/${fd}`]: pid === '9' ? '-> /dev/null' : `-> ${node}` });
+  }
+  const holders = await whoHolds(join(root, 'dev/by-id'), join(root, 'proc'));
+  expect(holders.toSorted((a, b) => a.pid - b.pid)).toEqual([
+    { pid: 812, name: 'python klippy.py' },
+    { pid: 900, name: 'evil?[2J' },
+    { pid: 950, name: 'python3' },
+  ]);
+  expect(sayHolders(holders.slice(0, 1))).toMatch(/^process \d+ \(.+\)$/);
+  expect(sayHolders([])).toBe('another program that this user cannot see');
+});
+
+test('this process itself is found', async () => {
+  const root = fakeTree({ node: '' });
+  const file = await open(join(root, 'node'));
+  expect((await whoHolds(join(root, 'node'))).map(({ pid }) => pid)).toEqual([process.pid]);
+  await file.close();
+  expect(await whoHolds(join(root, 'node'))).toEqual([]);
+});
