@@ -1,0 +1,130 @@
+// Hardware, port UsbBus: what sysfs tells, with hot-plug events of udevd and a look every 200 ms for hosts without it.
+import { existsSync } from 'node:fs';
+import type { Unsubscribe, UsbBus, UsbChange, UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
+import { openDfu } from './usb-dfu.ts';
+import { loadUsb, type NativeEmitter, type NativeUsb } from './usb-native.ts';
+import { UsbTree } from './usb-tree.ts';
+
+const LOOK_EVERY_MS = 200;
+
+export interface UsbRoots {
+  readonly sysfs?: string;
+  readonly nodes?: string;
+  readonly proc?: string;
+  readonly load?: () => Promise<NativeUsb>;
+}
+
+export class HardwareUsb implements UsbBus {
+  readonly #tree: UsbTree;
+  readonly #places: { readonly nodes: string; readonly proc: string };
+  readonly #load: () => Promise<NativeUsb>;
+  readonly #listeners = new Set<(change: UsbChange) => void>();
+  #watching: Watching | undefined;
+
+  constructor({ sysfs, nodes = '/dev/bus/usb', proc = '/proc', load = loadUsb }: UsbRoots = {}) {
+    this.#tree = new UsbTree(sysfs);
+    this.#places = { nodes, proc };
+    this.#load = load;
+  }
+
+  list(): Promise<readonly UsbDeviceInfo[]> {
+    return this.#tree.list();
+  }
+
+  /** Costs something only while somebody listens. */
+  onChange(listener: (change: UsbChange) => void): Unsubscribe {
+    // One function may listen twice.
+    const own = (change: UsbChange): void => listener(change);
+    this.#listeners.add(own);
+    this.#watching ??= new Watching(this.#tree, this.#load, (change) => {
+      for (const each of this.#listeners) each(change);
+    });
+    return () => {
+      this.#listeners.delete(own);
+      if (this.#listeners.size > 0) return;
+      this.#watching?.stop();
+      this.#watching = undefined;
+    };
+  }
+
+  openDfu(info: UsbDeviceInfo): Promise<UsbDfuDevice> {
+    return openDfu(info, { tree: this.#tree, ...this.#places }, this.#load);
+  }
+}
+
+/** From the first listener to the last: tells how each look differs from the one before. */
+class Watching {
+  readonly #tree: UsbTree;
+  readonly #tell: (change: UsbChange) => void;
+  readonly #events: Promise<NativeEmitter | undefined>;
+  readonly #timer: NodeJS.Timeout | undefined;
+  #before: readonly UsbDeviceInfo[] | undefined;
+  #looking: Promise<void> | undefined;
+  #isAgain = false;
+  #isOver = false;
+
+  constructor(tree: UsbTree, load: () => Promise<NativeUsb>, tell: (change: UsbChange) => void) {
+    [this.#tree, this.#tell] = [tree, tell];
+    // Where the kernel has no USB nothing will ever come, and the package would have nothing to listen to.
+    if (!existsSync(tree.root)) {
+      this.#events = Promise.resolve(undefined);
+      return;
+    }
+    this.#events = this.#listen(load).catch((): undefined => undefined);
+    this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
+    this.#look();
+  }
+
+  stop(): void {
+    this.#isOver = true;
+    clearInterval(this.#timer);
+    this.#forget().catch(ignore);
+  }
+
+  async #forget(): Promise<void> {
+    const emitter = await this.#events;
+    await emitter?.removeAttach();
+    await emitter?.removeDetach();
+  }
+
+  /** Without udevd, or without leave to hear it, the looks alone must do. */
+  async #listen(load: () => Promise<NativeUsb>): Promise<NativeEmitter> {
+    const emitter = new (await load()).Emitter();
+    const onEvent = (): void => this.#look();
+    await emitter.addAttach(onEvent);
+    await emitter.addDetach(onEvent);
+    return emitter;
+  }
+
+  /** One at a time; what happens during a look is seen by the next. */
+  #look(): void {
+    if (this.#isOver) return;
+    if (this.#looking !== undefined) {
+      this.#isAgain = true;
+      return;
+    }
+    this.#looking = this.#compare()
+      .catch(ignore)
+      .finally(() => {
+        this.#looking = undefined;
+        const isAgain = this.#isAgain;
+        this.#isAgain = false;
+        if (isAgain) this.#look();
+      });
+  }
+
+  async #compare(): Promise<void> {
+    const now = await this.#tree.list();
+    const before = this.#before ?? now;
+    this.#before = now;
+    if (this.#isOver) return;
+    for (const device of before) if (!isIn(now, device)) this.#tell({ kind: 'left', device });
+    for (const device of now) if (!isIn(before, device)) this.#tell({ kind: 'arrived', device });
+  }
+}
+
+function isIn(list: readonly UsbDeviceInfo[], device: UsbDeviceInfo): boolean {
+  return list.some((one) => one.busPath === device.busPath && one.deviceNumber === device.deviceNumber);
+}
+
+function ignore(): void {}
