@@ -13,7 +13,6 @@ const TEMPERATURE_MAX_AGE_MS = 10 * 60_000;
 
 /** Throws `gate-closed` (never skipped by force) or `needs-confirmation`. Returns what the caller should know. */
 export function judgeGate(reading: PrinterReading, confirmed: readonly Confirmation[]): readonly string[] {
-  if (reading.state === 'absent') return [];
   refuseWhileWorking(reading);
   const heating = reading.heaters.find((heater) => heater.targetC > 0);
   if (heating !== undefined)
@@ -25,7 +24,9 @@ export function judgeGate(reading: PrinterReading, confirmed: readonly Confirmat
   if (reading.state !== 'ready' && !confirmed.includes('still')) {
     throw needs(
       'still',
-      `Klipper is in state "${reading.state}" and cannot say whether the printer stands still`,
+      reading.state === 'absent'
+        ? 'no printer tells whether it stands still'
+        : `Klipper is in state "${reading.state}" and cannot say whether the printer stands still`,
     );
   }
   return reading.zHomed ? ['The motors lose power: a Z axis that is held by its motor may drop.'] : [];
@@ -50,7 +51,9 @@ function judgeTemperatures(reading: PrinterReading, confirmed: readonly Confirma
     if (confirmed.includes('cold')) return;
     throw needs(
       'cold',
-      `Klipper is in state "${reading.state}" and no temperature is younger than 10 minutes`,
+      reading.state === 'absent'
+        ? 'no printer tells whether anything is hot'
+        : `Klipper is in state "${reading.state}" and no temperature is younger than 10 minutes`,
     );
   }
   for (const heater of reading.heaters) {

@@ -47,6 +47,7 @@ const STATES: Readonly<Record<string, Partial<PrinterReading>>> = {
     temperatureAgeMs: 1000,
     heaters: [extruder({ temperatureC: 120 })],
   },
+  'no printer (`moonraker: none`)': { state: 'absent', heaters: [] },
   'disconnected, temperatures unknown': { state: 'disconnected', temperatureAgeMs: 600_000 },
 };
 

@@ -57,7 +57,7 @@ describe('ready', () => {
   });
 });
 
-describe.each<KlipperState>(['error', 'shutdown', 'startup', 'disconnected'])('%s', (state) => {
+describe.each<KlipperState>(['error', 'shutdown', 'startup', 'disconnected', 'absent'])('%s', (state) => {
   const fresh = 10 * 60_000 - 1;
   test.each<[string, Partial<PrinterReading>, readonly Confirmation[], string]>([
     ['no temperatures', { heaters: [] }, [], 'needs cold'],
@@ -76,5 +76,3 @@ describe.each<KlipperState>(['error', 'shutdown', 'startup', 'disconnected'])('%
     expect(verdict({ ...reading, state }, confirmed)).toBe(expected),
   );
 });
-
-test('no printer belongs to the board', () => expect(verdict({ state: 'absent' })).toBe('open'));
