@@ -2,6 +2,7 @@
 // the own socket) and the boards. Last act: jobs end as the board allows, the lines float, Klipper runs.
 import type { Settings } from './cli/world.ts';
 import { readConfiguration } from './compose/configuration.ts';
+import { knownLines, rememberLines } from './compose/known-lines.ts';
 import { pathsFor } from './compose/paths.ts';
 import { Audit } from './daemon/audit.ts';
 import { LocalSocket } from './daemon/local-socket.ts';
@@ -19,9 +20,16 @@ export async function runDaemon(settings: Settings, version: string): Promise<nu
   const stop = stopSignal();
   const unlock = await new SocketLocks().acquire(`daemon:${paths.socket}`);
   try {
-    const configuration = await readConfiguration(paths);
+    const configuration = await readConfiguration(paths).catch(async (error: unknown) => {
+      await floatKnownLines(settings);
+      throw error;
+    });
     const log = createServiceLog(settings.verbose ? 'trace' : configuration.settings.logLevel, process.env);
-    const opened = await openDaemonKit(settings, configuration, log);
+    const opened = await openDaemonKit(
+      settings,
+      { boards: configuration.boards, printers: configuration.settings.printers },
+      log,
+    );
     try {
       await serve({ ...opened, configuration, paths, version, log }, stop);
     } finally {
@@ -34,11 +42,23 @@ export async function runDaemon(settings: Settings, version: string): Promise<nu
   }
 }
 
+/** The first act even where the configuration is spoilt: nothing else can be done then. */
+async function floatKnownLines(settings: Settings): Promise<void> {
+  const log = createServiceLog('info', process.env);
+  const opened = await openDaemonKit(settings, { boards: undefined, printers: [] }, log);
+  try {
+    await floatAll(opened.kit, await knownLines(opened.kit.store), log);
+  } finally {
+    await opened.dispose();
+  }
+}
+
 type Parts = Omit<OfficeParts, 'audit' | 'onLink'>;
 
 async function serve(parts: Parts, stop: Promise<string>): Promise<void> {
   const { kit, boards, paths, version, log } = parts;
   await floatAll(kit, boards, log);
+  await rememberLines(kit.store, boards);
 
   const manager = serviceManager(process.env, log);
   const audit = new Audit(paths.audit, kit.clock, log);

@@ -29,8 +29,8 @@ export async function runMethod<A extends object>(
       daemon.close();
     }
   }
-  const call = method.prepare(params, await world.boards(settings));
-  const around = await world.open(settings, method.needs);
+  const call = method.prepare(params, await world.boards(settings, method.isRescue));
+  const around = await world.open(settings, method.needs, method.isRescue);
   try {
     return await runIn(command, around, method, call);
   } finally {

@@ -12,6 +12,8 @@ const PATIENCE_MS = 15 * 60_000;
 const LOOK_MS = 2000;
 const SCRIPT_TIMEOUT_MS = 30_000;
 const WAITING_MAX = 20;
+/** From Klipper's own `ready` to Moonraker's word for it: about 0.3 s. */
+const READY_WORD_MS = 10_000;
 
 type ConsoleLink = Pick<MoonrakerLink, 'request' | 'onNotification' | 'onUp'>;
 
@@ -22,11 +24,16 @@ export class PrinterConsole {
   readonly #abort = new AbortController();
   #last: Promise<void> = Promise.resolve();
   #waiting = 0;
+  /** Moonraker has not yet said that the Klipper which came back is ready. */
+  #isComing = false;
 
   constructor(link: ConsoleLink, clock: Clock, log: Logger) {
     this.#link = link;
     this.#clock = clock;
     this.#log = log;
+    link.onNotification('notify_klippy_disconnected', () => (this.#isComing = true));
+    link.onNotification('notify_klippy_ready', () => (this.#isComing = false));
+    link.onUp(() => (this.#isComing = false));
   }
 
   /** @param notifier one of Moonraker's, told as well */
@@ -63,8 +70,12 @@ export class PrinterConsole {
       this.#log.warn('the console has no voice: add [respond] or [include octopus.cfg]');
     else if (script !== '') await this.#run(script);
     if (notifier === undefined) return;
-    if (voices.notifyMacro) await this.#run(notifyScriptOf(notifier, saying));
-    else this.#log.warn({ notifier }, 'a notifier needs the macros: [include octopus.cfg] in printer.cfg');
+    if (voices.notifyMacro) {
+      // Until then Moonraker's `notify` is not registered with Klipper, and the call would be lost without a word.
+      const until = this.#clock.now() + READY_WORD_MS;
+      while (this.#isComing && this.#clock.now() < until) await this.#nextChange();
+      await this.#run(notifyScriptOf(notifier, saying));
+    } else this.#log.warn({ notifier }, 'a notifier needs the macros: [include octopus.cfg] in printer.cfg');
   }
 
   async #run(script: string): Promise<void> {

@@ -3,7 +3,7 @@ import { OctopusError, asOctopusError, nearest } from '../errors.ts';
 import { JobBook } from '../jobs/book.ts';
 import { endOf, eventOf, type Job, type JobEvent } from '../jobs/job.ts';
 import type { JobKit, RunningJob } from '../jobs/runner.ts';
-import type { BoardBook } from '../methods/boards.ts';
+import { onlyBoards, type BoardBook } from '../methods/boards.ts';
 import type { ImageSource } from '../methods/image-source.ts';
 import {
   contextOf,
@@ -22,6 +22,8 @@ export interface DeskParts {
   readonly boards: BoardBook;
   /** The kit for a board with its own printer, or for none with the printer that was asked through. */
   readonly kitFor: (board: string | undefined, origin: Origin) => JobKit;
+  /** Whether a request may name that board; every one unless given. */
+  readonly mayName?: (board: string, origin: Origin) => boolean;
   readonly images: (origin: Origin) => ImageSource;
   /** Asked at every request that changes a board. Throws `bad-config`. */
   readonly isArmed: () => Promise<boolean>;
@@ -93,7 +95,11 @@ export class Desk {
   }
 
   async #carryOut(name: string, params: Params, origin: Origin): Promise<object> {
-    const { boards, images, isArmed, facts, kitFor } = this.#parts;
+    const { images, isArmed, facts, kitFor, mayName } = this.#parts;
+    const boards =
+      mayName === undefined
+        ? this.#parts.boards
+        : onlyBoards(this.#parts.boards, (board) => mayName(board, origin));
     const method = BY_NAME.get(name);
     if (method === undefined || (method.isLocal && isRemote(origin))) throw unknownMethod(name, origin);
     const call = method.prepare(params, boards);

@@ -1,5 +1,6 @@
 // Daemon, put together: one desk for all, and for each printer of the configuration an agent at its Moonraker.
 import { join } from 'node:path';
+import { absentPrinter } from '../compose/absent-printer.ts';
 import { dataPathOf, type Configuration } from '../compose/configuration.ts';
 import type { Paths } from '../compose/paths.ts';
 import type { JobKit } from '../jobs/runner.ts';
@@ -36,28 +37,42 @@ export function openOffice(parts: OfficeParts): Office {
   const { kit, boards, configuration, paths, version, audit, log } = parts;
   const { settings, hostFile } = configuration;
   const settingsOf = (name: string | undefined) => settings.boards.find((board) => board.name === name);
-  const agents: readonly PrinterAgent[] = settings.printers.map(
-    (printer) =>
+  const agents: readonly PrinterAgent[] = settings.printers.flatMap((printer) => {
+    const { moonraker: address, name } = printer;
+    if (address.kind === 'none') return [];
+    return [
       new PrinterAgent({
         settings: printer,
+        address,
         version,
         clock: kit.clock,
-        log: log.child({ printer: printer.name }),
+        log: log.child({ printer: name }),
         desk: () => desk,
         onLink: () => parts.onLink(statusOf(agents)),
       }),
-  );
+    ];
+  });
   const named = (name: string | undefined) => agents.find((agent) => agent.name === name);
   const agentOf = (board: string | undefined) =>
-    named(settingsOf(board)?.printer) ?? (agents.length === 1 ? agents[0] : undefined);
+    named(settingsOf(board)?.printer) ?? (settings.printers.length === 1 ? agents[0] : undefined);
+  const isWithoutPrinter = (board: string | undefined) => {
+    const [only, ...others] = settings.printers;
+    const own = settings.printers.find(({ name }) => name === settingsOf(board)?.printer);
+    return (own ?? (others.length === 0 ? only : undefined))?.moonraker.kind === 'none';
+  };
   const isArmed = async () => (await hostFile.read()).isArmed;
   const desk: Desk = new Desk({
     boards,
     kitFor: (board, origin) => {
       const agent = board === undefined ? (named(origin.printer) ?? agentOf(board)) : agentOf(board);
-      if (agent === undefined || parts.hasOwnPrinter) return kit;
+      if (parts.hasOwnPrinter) return kit;
+      if (isWithoutPrinter(board)) return { ...kit, printer: absentPrinter };
+      if (agent === undefined) return kit;
       return { ...kit, printer: agent.printer(settingsOf(board)?.mcu ?? 'mcu') };
     },
+    // One printer's screen has no say over the board of another.
+    mayName: (board, origin) =>
+      origin.printer === undefined || (settingsOf(board)?.printer ?? origin.printer) === origin.printer,
     images: (origin) => imagesFor(origin, configuration, paths),
     isArmed,
     facts: async () => ({

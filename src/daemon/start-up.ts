@@ -1,7 +1,7 @@
 // Daemon, the first and the last act: no line is driven that no job drives, and no Klipper stays stopped that a dead
 // job of ours has stopped.
 import { OctopusError, asOctopusError } from '../errors.ts';
-import { unfinishedJob } from '../jobs/journal.ts';
+import { leftKlipperStopped, noteKlipperStarted, unfinishedJob } from '../jobs/journal.ts';
 import { lockOf, type JobKit } from '../jobs/runner.ts';
 import type { Logger } from '../log.ts';
 import type { BoardBook } from '../methods/boards.ts';
@@ -37,10 +37,9 @@ export async function startKlipperAfterCrash(
 ): Promise<void> {
   for (const name of boards.names) {
     const dead = await unfinishedJob(kit, name).catch(() => undefined);
-    const isStopped = dead?.steps.findLast(({ kind }) => kind.endsWith('-klipper'))?.kind === 'stop-klipper';
     const agent = agentOf(name);
-    if (!isStopped || agent === undefined) continue;
-    log.warn({ board: name, method: dead?.method }, 'a job died with Klipper stopped: it is started again');
+    if (dead === undefined || !leftKlipperStopped(dead) || agent === undefined) continue;
+    log.warn({ board: name, method: dead.method }, 'a job died with Klipper stopped: it is started again');
     let isDone = false;
     agent.onUp(() => {
       if (isDone) return;
@@ -61,6 +60,7 @@ async function startKlipper(kit: JobKit, board: string, agent: PrinterAgent): Pr
   const unlock = await kit.locks.acquire(lockOf(board));
   try {
     await agent.printer('mcu').startKlipper();
+    await noteKlipperStarted(kit, board);
   } finally {
     await unlock();
   }

@@ -25,6 +25,8 @@ const Pages = object({
   startedAt: string(),
   /** Null while the job runs, and for ever if its process died. */
   endedAs: nullable(enums(['done', 'failed', 'cancelled'])),
+  /** A later start found Klipper stopped by it and started it. */
+  klipperStarted: optional(boolean()),
   /** A later start found it unfinished and let the lines float. */
   linesFloated: optional(boolean()),
   steps: array(
@@ -105,6 +107,18 @@ export async function unfinishedJob(
 /** Notes that the lines of a dead job float again; what it did to the board stays on record. */
 export async function noteLinesFloated(kit: { readonly store: Store }, pages: JournalPages): Promise<void> {
   await kit.store.write(keyOf(pages.board), encode({ ...pages, linesFloated: true }));
+}
+
+/** Whether the dead job of `pages` has left Klipper stopped, and nobody has started it since. */
+export function leftKlipperStopped(pages: JournalPages): boolean {
+  const last = pages.steps.findLast(({ kind }) => kind.endsWith('-klipper'));
+  return last?.kind === 'stop-klipper' && pages.klipperStarted !== true;
+}
+
+/** Notes that Klipper runs again after a dead job. */
+export async function noteKlipperStarted(kit: { readonly store: Store }, board: string): Promise<void> {
+  const pages = await unfinishedJob(kit, board);
+  if (pages !== undefined) await kit.store.write(keyOf(board), encode({ ...pages, klipperStarted: true }));
 }
 
 /** A line that a step leaves as it is does not appear in it. */

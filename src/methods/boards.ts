@@ -1,5 +1,6 @@
 // Methods: the boards that requests may name. With a configuration its sections, without one the known models.
 import { boardByName, boardNames } from '../boards/boards.ts';
+import { OctopusError } from '../errors.ts';
 import type { BoardPlace, HeaterSafety } from '../flash/visit.ts';
 import type { LinePins } from '../ports/gpio.ts';
 
@@ -9,10 +10,50 @@ export interface BoardBook {
   readonly configured: readonly string[];
   /** The board of a request that names none. */
   readonly onlyBoard: string | undefined;
-  /** Throws `unknown-board`; `bad-config` for one that cannot be reached by wire. */
+  /** Throws `unknown-board`. */
   place(name: string): BoardPlace;
   /** The image of a request that names none. */
   imageOf(name: string): string | undefined;
+}
+
+/** How a configuration writes that a board has no wires to this host (src/config/pins.ts). */
+const NO_WIRE = 'none';
+
+export function hasWires({ boot0, nrst }: LinePins): boolean {
+  return boot0 !== NO_WIRE && nrst !== NO_WIRE;
+}
+
+/** Throws `bad-config`: nothing that drives the lines is begun on a board without wires. */
+export function requireWires({ board, pins }: BoardPlace): void {
+  if (hasWires(pins)) return;
+  throw new OctopusError(
+    'bad-config',
+    `${board.name} has no wires, and this version reaches a board by wire only`,
+    {
+      place: 'boot0_pin',
+      advice: `Wire BOOT0 and reset (octopus wiring), and name both pins under [board ${board.name}] in host.conf.`,
+    },
+  );
+}
+
+/** The same book with the boards that `may` be used. */
+export function onlyBoards(book: BoardBook, may: (name: string) => boolean): BoardBook {
+  const [names, configured] = [book.names.filter(may), book.configured.filter(may)];
+  const [only] = configured;
+  return {
+    names,
+    configured,
+    onlyBoard: configured.length === 1 ? only : book.onlyBoard,
+    imageOf: (name) => book.imageOf(name),
+    place: (name) => {
+      const place = book.place(name);
+      if (names.includes(name)) return place;
+      throw new OctopusError('unknown-board', `${name} belongs to another printer`, {
+        place: 'board',
+        advice: `Here there are: ${names.join(', ')}.`,
+      });
+    },
+  };
 }
 
 /** Every known model under its own name, all wired to the same two pins. */

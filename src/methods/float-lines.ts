@@ -4,9 +4,11 @@ import { releaseLines } from '../flash/release-lines.ts';
 import { noteLinesFloated, unfinishedJob } from '../jobs/journal.ts';
 import { lockOf, type JobKit } from '../jobs/runner.ts';
 import type { LinePins } from '../ports/gpio.ts';
+import { hasWires } from './boards.ts';
 
 /** Under the board's lock, and in no journal: the one of a dead job stays. Throws `busy`, `lines-stuck`. */
 export async function floatLines(kit: JobKit, pins: LinePins, board: string): Promise<void> {
+  if (!hasWires(pins)) return;
   const unlock = await kit.locks.acquire(lockOf(board));
   try {
     await releaseLines({ gpio: kit.gpio, recorder: { before: async () => {} } }, pins);

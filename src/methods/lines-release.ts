@@ -9,6 +9,7 @@ export const linesRelease = defineMethod({
   summary: 'let BOOT0 and reset float, and read back that they do',
   needs: 'board',
   isLocal: true,
+  isRescue: true,
   parameters: { board: optional(board, 'only those of this board') },
   async run({ kit, place, boards: book }, values) {
     const only = values.board ?? book.onlyBoard;

@@ -5,7 +5,7 @@ import type { Report } from '../flash/report.ts';
 import type { BoardPlace } from '../flash/visit.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import type { Recorder } from '../ports/recorder.ts';
-import type { BoardBook } from './boards.ts';
+import { requireWires, type BoardBook } from './boards.ts';
 import type { ImageSource } from './image-source.ts';
 import { checkParameters, type Parameters, type ValuesOf } from './parameters.ts';
 
@@ -67,6 +67,8 @@ export interface Method<A extends object = object> {
   readonly needs: Needs;
   /** Never served to Moonraker. */
   readonly isLocal: boolean;
+  /** Carried out with a spoilt configuration too, on the lines that are known from before. */
+  readonly isRescue: boolean;
   readonly parameters: Parameters;
   /**
    * Takes the only board and its image where the request names none.
@@ -80,6 +82,7 @@ interface MethodSpec<N extends Needs, P extends Parameters, A extends object, L>
   readonly summary: string;
   readonly needs: N;
   readonly isLocal?: true;
+  readonly isRescue?: true;
   readonly parameters: P;
   /** A job that only looks: it needs nobody's leave. */
   readonly onlyLooks?: (values: ValuesOf<P>) => boolean;
@@ -102,10 +105,12 @@ export function defineMethod<N extends Needs, const P extends Parameters, A exte
     needs,
     parameters,
     isLocal: spec.isLocal ?? false,
+    isRescue: spec.isRescue ?? false,
     prepare: (given, boards) => {
       const values = checkParameters(name, parameters, withDefaults(parameters, given, boards));
       const board = 'board' in values && typeof values.board === 'string' ? values.board : undefined;
-      if (board !== undefined) boards.place(board);
+      const place = board === undefined ? undefined : boards.place(board);
+      if (needs === 'job' && place !== undefined) requireWires(place);
       let loading: Promise<L> | undefined;
       return {
         board,

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { dataPathOf, hostFileToDisarm, readConfiguration } from '../../src/compose/configuration.ts';
 import { pathsFor } from '../../src/compose/paths.ts';
+import { requireWires } from '../../src/methods/boards.ts';
 import { failureOf } from '../support/bench.ts';
 
 const F446 = 'octopus-v1.1-f446';
@@ -115,7 +116,9 @@ test('heaters: unused, behind a power device, or unknown', async () => {
 test('a board without wires is known, and says so when it is to be reached', async () => {
   const { boards } = await read(one(), `[board ${F446}]\nboot0_pin: none\nreset_pin: none\n`);
   expect(boards?.names).toEqual([F446]);
-  expect(await failureOf((async () => boards?.place(F446))())).toMatchObject({
+  const place = boards?.place(F446);
+  if (place === undefined) throw new Error('no place');
+  expect(await failureOf((async () => requireWires(place))())).toMatchObject({
     code: 'bad-config',
     advice: expect.stringContaining('host.conf'),
   });

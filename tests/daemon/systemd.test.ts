@@ -13,6 +13,8 @@ const log = { warn: (...what: unknown[]) => warnings.push(what) } as unknown as 
 const said = () => JSON.parse(`[${readFileSync(join(top, 'said'), 'utf8').trimEnd().split('\n').join(',')}]`);
 const install = (body: string) => {
   const file = join(top, 'systemd-notify');
+  // Whatever lies in the folders above must not say what kind of module the stand-in is.
+  writeFileSync(join(top, 'package.json'), '{}');
   writeFileSync(file, `#!${process.execPath}\n${body}`);
   chmodSync(file, 0o755);
 };

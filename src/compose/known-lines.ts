@@ -1,0 +1,58 @@
+// Composition, the lines that are known: kept at each start with a sound configuration, so that a start with a spoilt one
+// (Mainsail can edit octopus-flasher.conf) can still let go of what a dead process may have left driven.
+import { create, object, record, string } from 'superstruct';
+import { boardByName, boardNames } from '../boards/boards.ts';
+import type { Board } from '../boards/types.ts';
+import { OctopusError } from '../errors.ts';
+import type { LinePins } from '../ports/gpio.ts';
+import type { Store } from '../ports/store.ts';
+import { hasWires, type BoardBook } from '../methods/boards.ts';
+
+const KEY = 'lines.json';
+const Lines = record(string(), object({ boot0: string(), nrst: string() }));
+
+/** A disk that cannot take it is told by whatever is written next. */
+export async function rememberLines(store: Store, boards: BoardBook): Promise<void> {
+  const places = boards.configured.map((name) => boards.place(name)).filter(({ pins }) => hasWires(pins));
+  if (places.length === 0) return;
+  const lines = Object.fromEntries(places.map(({ board, pins }) => [board.name, pins]));
+  const bytes = new TextEncoder().encode(`${JSON.stringify(lines)}\n`);
+  const before = await store.read(KEY);
+  if (before !== undefined && Buffer.compare(before, bytes) === 0) return;
+  await store.write(KEY, bytes);
+}
+
+/** Those boards, for nothing but letting their lines go: what they are is not known. */
+export async function knownLines(store: Store): Promise<BoardBook> {
+  const lines = await recallLines(store);
+  const names = [...lines.keys()];
+  return {
+    names,
+    configured: names,
+    onlyBoard: undefined,
+    imageOf: () => undefined,
+    place: (name) => {
+      const pins = lines.get(name);
+      if (pins !== undefined) return { board: { ...anyBoard(), name }, pins, heaters: { kind: 'unknown' } };
+      throw new OctopusError('unknown-board', `no lines of "${name.slice(0, 100)}" are known`, {
+        place: 'board',
+        advice: `Known: ${names.join(', ')}.`,
+      });
+    },
+  };
+}
+
+function anyBoard(): Board {
+  return boardByName(boardNames()[0] ?? '');
+}
+
+/** Empty where nothing is known. */
+async function recallLines(store: Store): Promise<ReadonlyMap<string, LinePins>> {
+  const bytes = await store.read(KEY).catch((): undefined => undefined);
+  if (bytes === undefined) return new Map();
+  try {
+    return new Map(Object.entries(create(JSON.parse(new TextDecoder().decode(bytes)), Lines)));
+  } catch {
+    return new Map();
+  }
+}
