@@ -1,6 +1,6 @@
 // A guest with Debian's stock kernel on this machine's own programs: booted once (2.5 s), then asked to run commands.
 // Root's files are the host's, read-only under a layer in memory; the checkout is REPO, one folder is shared both ways.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -112,7 +112,9 @@ export class Guest {
 
   /** What the kernel said on its console. */
   console(): string {
-    return readFileSync(join(this.#folder, 'console'), 'latin1');
+    const path = join(this.#folder, 'console');
+    // QEMU makes it, if it comes that far.
+    return existsSync(path) ? readFileSync(path, 'latin1') : '';
   }
 
   /** Ends the guest as a power cut does, and the shared folder with it. */
