@@ -7,6 +7,8 @@ import { create, string, type } from 'superstruct';
 import type { Settings, Surroundings, World } from '../cli/world.ts';
 import { DEFAULT_PINS } from '../config/pins.ts';
 import { attachToDaemon } from '../daemon/local-client.ts';
+import { OctopusError } from '../errors.ts';
+import { FileStore } from '../hardware/store.ts';
 import { JobBook } from '../jobs/book.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import { createLog, type Logger } from '../log.ts';
@@ -14,7 +16,8 @@ import { modelBoards, type BoardBook } from '../methods/boards.ts';
 import { ownImages } from '../methods/image-source.ts';
 import { BOARD_STATES, loadVirtualBoard, virtualBoardNames } from '../virtual/board-data.ts';
 import { hostFileToDisarm, readConfiguration } from './configuration.ts';
-import { kitWithoutHardware, noHardware } from './no-hardware.ts';
+import { unreachablePrinter } from './absent-printer.ts';
+import { knownLines } from './known-lines.ts';
 import { pathsFor } from './paths.ts';
 import { virtualBoards } from './virtual-boards.ts';
 
@@ -33,12 +36,10 @@ export function createWorld(): World {
         return { name, title, mcu };
       }),
     boards: boardsOf,
-    open: async (settings, needs) => {
+    open: async (settings, needs, isRescue = false) => {
       if (settings.virtual !== undefined && (needs === 'job' || needs === 'board'))
         return openVirtual(settings, settings.virtual);
-      const boards = await boardsOf(settings);
-      if (needs === 'job' || needs === 'board') throw noHardware('the board');
-      return surroundings(kitWithoutHardware(pathsFor(settings)), boards);
+      return isRescue ? openLines(settings) : openHardware(settings, version);
     },
     openDemo,
     attach: (settings) => attachToDaemon(pathsFor(settings).socket),
@@ -48,7 +49,12 @@ export function createWorld(): World {
       return runDaemon(settings, version);
     },
     warmUp: async () => {
-      await Promise.all([import('../daemon.ts'), import('./virtual-kit.ts')]);
+      const [, , { preloadHardware }] = await Promise.all([
+        import('../daemon.ts'),
+        import('./virtual-kit.ts'),
+        import('./hardware-kit.ts'),
+      ]);
+      await preloadHardware();
     },
     serveVirtual: async (settings, asked) => {
       const { serveVirtual } = await import('./virtual-serve.ts');
@@ -64,10 +70,39 @@ export function createWorld(): World {
 }
 
 /** Of a virtual board that the command names, or else those of the configuration, or else all that are known. */
-async function boardsOf(settings: Settings): Promise<BoardBook> {
+async function boardsOf(settings: Settings, isRescue = false): Promise<BoardBook> {
   if (settings.virtual !== undefined) return virtualBoards(settings.virtual);
-  const { boards } = await readConfiguration(pathsFor(settings));
+  const paths = pathsFor(settings);
+  const { boards } = await readConfiguration(paths).catch(async (error: unknown) => {
+    if (!isRescue) throw error;
+    return { boards: await knownLines(new FileStore(paths.data)) };
+  });
   return boards ?? modelBoards(DEFAULT_PINS, { heaters: { kind: 'unknown' } });
+}
+
+/** What a command does not use costs it nothing: adapters load what they need at their first call. */
+async function openHardware(settings: Settings, version: string): Promise<Surroundings> {
+  const paths = pathsFor(settings);
+  const configuration = await readConfiguration(paths);
+  const boards = configuration.boards ?? modelBoards(DEFAULT_PINS, { heaters: { kind: 'unknown' } });
+  const [{ hardwareKit }, { printerOf }] = await Promise.all([
+    import('./hardware-kit.ts'),
+    import('./printer-of.ts'),
+  ]);
+  const { printer, close } = printerOf(configuration, settings.board ?? boards.onlyBoard, version);
+  return surroundings(hardwareKit(paths, printer), boards, close);
+}
+
+/** For what only lets lines go: no configuration is read, and no printer is asked. */
+async function openLines(settings: Settings): Promise<Surroundings> {
+  const [{ hardwareKit }, boards] = await Promise.all([
+    import('./hardware-kit.ts'),
+    boardsOf(settings, true),
+  ]);
+  const nobody = unreachablePrinter(
+    () => new OctopusError('internal', 'a printer is asked while lines are let go', { advice: 'Report this.' }),
+  );
+  return surroundings(hardwareKit(pathsFor(settings), nobody), boards);
 }
 
 async function openVirtual(settings: Settings, board: string): Promise<Surroundings> {

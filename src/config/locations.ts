@@ -2,8 +2,9 @@
 import { quoted, suggestion } from './complaint.ts';
 import type { SectionReader } from './section-reader.ts';
 
-/** How Moonraker is reached; its Unix socket needs no login. */
+/** How Moonraker is reached; its Unix socket needs no login. `none`: the board belongs to no printer. */
 export type MoonrakerAddress =
+  | { readonly kind: 'none' }
   | { readonly kind: 'unix'; readonly path: string }
   | { readonly kind: 'websocket'; readonly url: string };
 
@@ -15,7 +16,7 @@ export interface ListenAddress {
 const IMAGE_KINDS = ['build', 'backup', 'upload'] as const;
 const SCHEMES = ['http:', 'https:', 'ws:', 'wss:'] as const;
 const MOONRAKER_FORMS =
-  'Write the path of moonraker.sock, or http://HOST:7125 (https, ws and wss work as well).';
+  'Write the path of moonraker.sock, or http://HOST:7125 (https, ws and wss work as well), or none for a board without a printer.';
 
 /** `~/x` in the home folder; only absolute paths without `..` otherwise. */
 export function readPath(reader: SectionReader, key: string, home: string): string | undefined {
@@ -43,6 +44,7 @@ export function readMoonraker(
 ): MoonrakerAddress | undefined {
   const written = reader.text(key);
   if (written === undefined) return undefined;
+  if (written === 'none') return { kind: 'none' };
   if (/^[/~]/.test(written)) return { kind: 'unix', path: pathOf(reader, key, written, home) };
   const url = URL.parse(written);
   if (url === null || !isOneOf(SCHEMES, url.protocol) || !written.includes('://')) {

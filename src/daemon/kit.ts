@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import type { Settings } from '../cli/world.ts';
 import { traced } from '../cli/trace.ts';
-import type { Configuration } from '../compose/configuration.ts';
-import { kitWithoutHardware } from '../compose/no-hardware.ts';
+import { unreachablePrinter, whichPrinter } from '../compose/absent-printer.ts';
+import type { PrinterSettings } from '../config/settings.ts';
 import { pathsFor } from '../compose/paths.ts';
 import { virtualBoards } from '../compose/virtual-boards.ts';
 import { DEFAULT_PINS } from '../config/pins.ts';
@@ -22,13 +22,20 @@ export interface DaemonKit {
 /** Throws `unknown-board`, `busy`, `bad-parameter`. */
 export async function openDaemonKit(
   settings: Settings,
-  { boards, settings: { printers } }: Configuration,
+  {
+    boards,
+    printers,
+  }: { readonly boards: BoardBook | undefined; readonly printers: readonly PrinterSettings[] },
   log: Logger,
 ): Promise<DaemonKit> {
   const { virtual } = settings;
   if (virtual === undefined) {
+    const { hardwareKit, preloadHardware } = await import('../compose/hardware-kit.ts');
+    await preloadHardware();
+    // Of a request that is about no printer of ours; all others have their agent's.
+    const nobody = unreachablePrinter(() => whichPrinter(printers.map(({ name }) => name)));
     return {
-      kit: traced(kitWithoutHardware(pathsFor(settings)), log),
+      kit: traced(hardwareKit(pathsFor(settings), nobody), log),
       boards: boards ?? modelBoards(DEFAULT_PINS, { heaters: { kind: 'unknown' } }),
       hasOwnPrinter: false,
       dispose: async () => {},

@@ -1,4 +1,6 @@
 // Daemon, one printer: the agent at its Moonraker, Klipper as that Moonraker tells it, and its console.
+import { dialerOf } from '../compose/dialer.ts';
+import type { MoonrakerAddress } from '../config/locations.ts';
 import type { PrinterSettings } from '../config/settings.ts';
 import { asOctopusError } from '../errors.ts';
 import type { JobEvent } from '../jobs/job.ts';
@@ -6,8 +8,6 @@ import type { Logger } from '../log.ts';
 import { createAgent, type Agent } from '../moonraker/agent.ts';
 import { MoonrakerPrinter } from '../moonraker/printer.ts';
 import type { MethodTable, Params, Via as AgentVia } from '../moonraker/serving.ts';
-import { unixDialer } from '../moonraker/unix-wire.ts';
-import { webSocketDialer } from '../moonraker/websocket-wire.ts';
 import type { LinkEvent } from '../moonraker/link.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Printer } from '../ports/printer.ts';
@@ -23,6 +23,7 @@ const HOMEPAGE = 'https://github.com/octopus-flasher/octopus-flasher';
 
 export interface PrinterAgentParts {
   readonly settings: PrinterSettings;
+  readonly address: Exclude<MoonrakerAddress, { kind: 'none' }>;
   readonly version: string;
   readonly clock: Clock;
   readonly log: Logger;
@@ -42,15 +43,12 @@ export class PrinterAgent {
 
   constructor(parts: PrinterAgentParts) {
     const { settings, version, clock, log } = parts;
-    const { moonraker, apiKey } = settings;
+    const { apiKey } = settings;
     this.name = settings.name;
     this.#parts = parts;
     const key = apiKey === undefined ? {} : { apiKey };
     this.#agent = createAgent({
-      dialer:
-        moonraker.kind === 'unix'
-          ? unixDialer(moonraker.path)
-          : webSocketDialer({ url: moonraker.url, ...key }),
+      dialer: dialerOf(parts.address, apiKey),
       clock,
       identity: { name: AGENT, version, url: HOMEPAGE, ...key },
       methods: this.#methods(),

@@ -8,6 +8,8 @@ export interface Identity {
   readonly name: string;
   readonly version: string;
   readonly url: string;
+  /** `other` registers no name and is called by nobody. Default: agent. */
+  readonly type?: 'agent' | 'other';
   /** Only where Moonraker asks for one: never on its Unix socket. */
   readonly apiKey?: string;
 }
@@ -19,11 +21,11 @@ const TIMEOUT_MS = 10_000;
  * that was refused as a duplicate never identify again (moonraker/components/websockets.py).
  */
 export async function identify(session: Session, identity: Identity, place: string): Promise<void> {
-  const { name, version, url, apiKey } = identity;
+  const { name, version, url, type = 'agent', apiKey } = identity;
   const params = {
     client_name: name,
     version,
-    type: 'agent',
+    type,
     url,
     ...(apiKey === undefined ? {} : { api_key: apiKey }),
   };
@@ -31,11 +33,15 @@ export async function identify(session: Session, identity: Identity, place: stri
     await session.request('server.connection.identify', params, TIMEOUT_MS);
   } catch (cause) {
     if (!(cause instanceof MoonrakerRefusal)) throw cause;
-    throw new OctopusError('printer-unreachable', `Moonraker refuses the agent ${name}: ${cause.message}`, {
-      place,
-      advice: adviceFor(cause.message),
-      cause,
-    });
+    throw new OctopusError(
+      'printer-unreachable',
+      `Moonraker refuses the ${type === 'agent' ? 'agent' : 'client'} ${name}: ${cause.message}`,
+      {
+        place,
+        advice: adviceFor(cause.message),
+        cause,
+      },
+    );
   }
 }
 
