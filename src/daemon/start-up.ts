@@ -1,7 +1,7 @@
 // Daemon, the first and the last act: no line is driven that no job drives, and no Klipper stays stopped that a dead
 // job of ours has stopped.
 import { OctopusError, asOctopusError } from '../errors.ts';
-import { leftKlipperStopped, noteKlipperStarted, unfinishedJob } from '../jobs/journal.ts';
+import { lastJob, leftKlipperStopped, noteKlipperStarted } from '../jobs/journal.ts';
 import { lockOf, type JobKit } from '../jobs/runner.ts';
 import type { Logger } from '../log.ts';
 import type { BoardBook } from '../methods/boards.ts';
@@ -36,10 +36,10 @@ export async function startKlipperAfterCrash(
   log: Logger,
 ): Promise<void> {
   for (const name of boards.names) {
-    const dead = await unfinishedJob(kit, name).catch(() => undefined);
+    const dead = await lastJob(kit, name).catch(() => undefined);
     const agent = agentOf(name);
     if (dead === undefined || !leftKlipperStopped(dead) || agent === undefined) continue;
-    log.warn({ board: name, method: dead.method }, 'a job died with Klipper stopped: it is started again');
+    log.warn({ board: name, method: dead.method }, 'a job has left Klipper stopped: it is started again');
     let isDone = false;
     agent.onUp(() => {
       if (isDone) return;

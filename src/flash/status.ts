@@ -17,7 +17,8 @@ export interface BoardStatus {
     readonly product: string | null;
     readonly serial: string | null;
   }[];
-  readonly klipper: PrinterReading['state'];
+  /** `unreachable`: nobody could be asked. */
+  readonly klipper: PrinterReading['state'] | 'unreachable';
   readonly memory: BoardMemory;
   readonly backups: number;
 }
@@ -39,7 +40,10 @@ export async function status(
     title: board.title,
     mcu: board.mcu.name,
     devices,
-    klipper: (await kit.printer.read()).state,
+    klipper: await kit.printer.read().then(
+      ({ state }) => state,
+      () => 'unreachable' as const,
+    ),
     memory,
     backups: (await listBackups(kit, board.name)).length,
   };

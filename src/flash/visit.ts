@@ -204,11 +204,13 @@ export async function withKlipperStopped<T>(
     await klipper.end();
     await kit.recorder.before({ kind: 'start-klipper' }).catch(() => {});
     // An ending of its own must not hide how the board fared.
-    await kit.printer
-      .startKlipper()
-      .catch((error: unknown) =>
-        watch.note(`Klipper could not be started: ${asOctopusError(error).message}. Start it by hand.`),
+    await kit.printer.startKlipper().catch(async (error: unknown) => {
+      // On record that it is still stopped: the next start of the daemon starts it.
+      await kit.recorder.before({ kind: 'stop-klipper' }).catch(() => {});
+      watch.note(
+        `Klipper could not be started: ${asOctopusError(error).message}. Start it by hand, or wait: the daemon starts it when Moonraker is back.`,
       );
+    });
   }
 }
 

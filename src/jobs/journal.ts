@@ -89,19 +89,27 @@ export class Journal implements Recorder {
   }
 }
 
-/** The journal of a job whose process died, if the board's last job did; undefined too for one that cannot be read. */
-export async function unfinishedJob(
+/** The journal of the board's last job; undefined too for one that cannot be read. */
+export async function lastJob(
   kit: { readonly store: Store },
   board: string,
 ): Promise<JournalPages | undefined> {
   const bytes = await kit.store.read(keyOf(board));
   if (bytes === undefined) return undefined;
   try {
-    const pages = create(JSON.parse(new TextDecoder().decode(bytes)), Pages);
-    return pages.endedAs === null ? pages : undefined;
+    return create(JSON.parse(new TextDecoder().decode(bytes)), Pages);
   } catch {
     return undefined;
   }
+}
+
+/** As `lastJob`, if its process died in the middle of it. */
+export async function unfinishedJob(
+  kit: { readonly store: Store },
+  board: string,
+): Promise<JournalPages | undefined> {
+  const pages = await lastJob(kit, board);
+  return pages?.endedAs === null ? pages : undefined;
 }
 
 /** Notes that the lines of a dead job float again; what it did to the board stays on record. */
@@ -109,15 +117,18 @@ export async function noteLinesFloated(kit: { readonly store: Store }, pages: Jo
   await kit.store.write(keyOf(pages.board), encode({ ...pages, linesFloated: true }));
 }
 
-/** Whether the dead job of `pages` has left Klipper stopped, and nobody has started it since. */
+/**
+ * Whether the job of `pages` has left Klipper stopped (its process died, or no Moonraker was there at its end), and
+ * nobody has started it since.
+ */
 export function leftKlipperStopped(pages: JournalPages): boolean {
   const last = pages.steps.findLast(({ kind }) => kind.endsWith('-klipper'));
   return last?.kind === 'stop-klipper' && pages.klipperStarted !== true;
 }
 
-/** Notes that Klipper runs again after a dead job. */
+/** Notes that Klipper runs again after such a job. */
 export async function noteKlipperStarted(kit: { readonly store: Store }, board: string): Promise<void> {
-  const pages = await unfinishedJob(kit, board);
+  const pages = await lastJob(kit, board);
   if (pages !== undefined) await kit.store.write(keyOf(board), encode({ ...pages, klipperStarted: true }));
 }
 

@@ -133,6 +133,17 @@ function usbFindings(name: string, { devices }: BoardStatus): readonly Finding[]
 function klipperFindings(name: string, { klipper }: BoardStatus): readonly Finding[] {
   if (klipper === 'ready') return [ok(name, 'Klipper is ready', 'The printer works.')];
   if (klipper === 'absent') return [];
+  if (klipper === 'unreachable')
+    return [
+      {
+        level: 'error',
+        about: name,
+        evidence: 'nobody answers for the printer',
+        meaning:
+          'Without Moonraker nobody knows whether the printer is idle and cold: nothing that needs that is begun.',
+        cure: 'systemctl status moonraker; then the moonraker: line in octopus-flasher.conf.',
+      },
+    ];
   return [
     {
       level: 'warning',

@@ -1,7 +1,7 @@
 // Jobs on a board: one at a time, every step on disk before it is done, the lock free at every end.
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OctopusError } from '../../src/errors.ts';
-import { Journal, unfinishedJob } from '../../src/jobs/journal.ts';
+import { Journal, leftKlipperStopped, unfinishedJob } from '../../src/jobs/journal.ts';
 import { startJob, type JobOrder } from '../../src/jobs/runner.ts';
 import { createBench, type VirtualBench } from '../../src/virtual/bench.ts';
 
@@ -145,4 +145,26 @@ test('steps told at once are all kept, in order', async () => {
 test('a journal that cannot be read is no dead job', async () => {
   await bench.store.write(`journal/${BOARD}.json`, new TextEncoder().encode('{"job": 1'));
   expect(await unfinishedJob(bench, BOARD)).toBeUndefined();
+});
+
+describe('Klipper that a job has left stopped', () => {
+  const journal = (kinds: readonly ('stop-klipper' | 'start-klipper' | 'boot')[], extra = {}) => ({
+    job: 'j',
+    method: 'octopus.flash',
+    board: 'b',
+    startedAt: '2026-01-01T00:00:00.000Z',
+    endedAs: null,
+    steps: kinds.map((kind, index) => ({ atMs: index, kind })),
+    ...extra,
+  });
+
+  test('is told from the last word about it, whether the job died or ended', () => {
+    expect(leftKlipperStopped(journal(['stop-klipper', 'boot']))).toBe(true);
+    expect(leftKlipperStopped(journal(['stop-klipper', 'start-klipper']))).toBe(false);
+    // Its start failed at the end.
+    const ended = { endedAs: 'done' as const };
+    expect(leftKlipperStopped(journal(['stop-klipper', 'start-klipper', 'stop-klipper'], ended))).toBe(true);
+    expect(leftKlipperStopped(journal(['stop-klipper'], { klipperStarted: true }))).toBe(false);
+    expect(leftKlipperStopped(journal([]))).toBe(false);
+  });
 });
