@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { boardByName, boardNames } from '../boards/boards.ts';
 import type { HostSettings } from '../config/host-settings.ts';
+import { NO_PIN, type Pins } from '../config/pins.ts';
 import { readSettings, type BoardSettings, type PrinterSettings, type Settings } from '../config/settings.ts';
 import { decodeConfig } from '../config/sections.ts';
 import { wiringOf, type Wiring } from '../config/wiring.ts';
@@ -93,24 +94,19 @@ function bookOf(
   };
 }
 
+/** A board without wires: what needs them says so. */
+const NO_PINS: Pins = { boot0: NO_PIN, nrst: NO_PIN };
+
 function placeOf(
-  { name, board: model, reader }: BoardSettings,
+  { name, board: model }: BoardSettings,
   wiring: Wiring | undefined,
   host: HostSettings,
 ): BoardPlace {
-  const pins = wiring?.pins;
-  if (pins === undefined) {
-    throw reader.refuse(
-      'boot0_pin',
-      `has no wires, and this version reaches a board by wire only`,
-      'Wire BOOT0 and reset, and name both pins under [board NAME] in host.conf.',
-    );
-  }
   const board = boardByName(model);
   const unused = host.boards.get(name)?.unusedHeaters ?? [];
   return {
     board: { ...board, name },
-    pins,
+    pins: wiring?.pins ?? NO_PINS,
     heaters: heatersOf(board.heatersDrivenByRom, unused, wiring?.powerDevice),
   };
 }
