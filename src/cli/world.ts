@@ -66,10 +66,13 @@ export interface World {
   readonly log: (verbose: boolean) => Logger;
   virtualBoards(): readonly VirtualBoardSummary[];
   readonly virtualStates: readonly string[];
-  /** The boards that a command may name. Throws `bad-config`. */
-  boards(settings: Settings): Promise<BoardBook>;
+  /**
+   * The boards that a command may name. Throws `bad-config`.
+   * @param isRescue with a spoilt configuration, those whose lines are known from before
+   */
+  boards(settings: Settings, isRescue?: boolean): Promise<BoardBook>;
   /** Throws `no-hardware`, `busy`, `bad-parameter`, `bad-config`, `unknown-board`. */
-  open(settings: Settings, needs: Needs): Promise<Surroundings>;
+  open(settings: Settings, needs: Needs, isRescue?: boolean): Promise<Surroundings>;
   /** A used virtual board and a newer Klipper for it, in a folder that goes away with it. */
   openDemo(settings: Settings, board: string): Promise<Surroundings & { readonly image: string }>;
   /** The daemon of this host, if one runs. */
