@@ -100,7 +100,8 @@ async function openLines(settings: Settings): Promise<Surroundings> {
     boardsOf(settings, true),
   ]);
   const nobody = unreachablePrinter(
-    () => new OctopusError('internal', 'a printer is asked while lines are let go', { advice: 'Report this.' }),
+    () =>
+      new OctopusError('internal', 'a printer is asked while lines are let go', { advice: 'Report this.' }),
   );
   return surroundings(hardwareKit(pathsFor(settings), nobody), boards);
 }
