@@ -11,6 +11,13 @@ import type { Settings, VirtualServing, World } from './world.ts';
 const USBIP_PORT = '3240';
 const DEFAULT_BOARD = 'octopus-v1.1-f446';
 
+interface ServeOptions {
+  readonly usbip?: string;
+  readonly usbredir?: string;
+  readonly pty?: string;
+  readonly kind?: boolean;
+}
+
 export function addVirtualVerbs(
   program: Command,
   world: World,
@@ -46,12 +53,13 @@ export function addVirtualVerbs(
     .argument('[board]', `default: ${DEFAULT_BOARD}`)
     .option('--usbip <port>', `USB/IP at this port of this machine, or at the path of a socket`)
     .option('--usbredir <socket>', 'usbredir, as QEMU speaks it, at the path of a socket')
+    .option('--kind', 'the kinder reading of what nobody knows of the ROM bootloader')
     .option('--pty <link>', "the board's serial port as a pseudo-terminal that this link points to")
-    .action(async (board: string | undefined, options: Record<string, string>, command: Command) => {
+    .action(async (board: string | undefined, options: ServeOptions, command: Command) => {
       const given = settingsOf(command);
       const settings = { ...given, virtual: board ?? given.virtual ?? DEFAULT_BOARD };
       checkSettings(settings, world, true);
-      const { usbip, usbredir, pty } = options;
+      const { usbip, usbredir, pty, kind } = options;
       if (usbip !== undefined && /^\d+$/.test(usbip) && Number(usbip) > 65_535)
         throw new OctopusError('bad-parameter', `there is no port ${usbip}`, {
           place: '--usbip',
@@ -63,7 +71,7 @@ export function addVirtualVerbs(
         ...(pty === undefined ? {} : { pty }),
       };
       const asked = Object.keys(places).length === 0 ? { usbip: USBIP_PORT } : places;
-      await run(settings, asked, 'The virtual board is gone.');
+      await run(settings, { ...asked, isKind: kind === true }, 'The virtual board is gone.');
     });
   virtual
     .command('attach')

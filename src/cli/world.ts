@@ -41,6 +41,8 @@ export interface VirtualServing {
   readonly usbredir?: string;
   /** Path of a link. */
   readonly pty?: string;
+  /** Where nobody knows how the ROM behaves: the reading that forgives more. */
+  readonly isKind?: boolean;
   /** The server of USB/IP whose devices this kernel is to have; nothing is served then. */
   readonly attachTo?: string;
   readonly signal: AbortSignal;

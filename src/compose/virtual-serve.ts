@@ -1,8 +1,11 @@
 // Composition, `octopus virtual serve` and `attach`: a bench in real time behind USB/IP, usbredir and a terminal.
 import type { Settings, VirtualServing } from '../cli/world.ts';
 import { OctopusError } from '../errors.ts';
+import { loadVirtualBoard } from '../virtual/board-data.ts';
 import { NO_HOST_TIMES, serveBench } from '../virtual/serve/serve.ts';
 import { keepAttached } from '../virtual/serve/vhci.ts';
+import { loadMcu } from '../virtual/silicon/mcu-data.ts';
+import { kindRomSettings } from '../virtual/silicon/rom-settings.ts';
 import { TIMES } from '../virtual/times.ts';
 import { openVirtualKit } from './virtual-kit.ts';
 
@@ -23,6 +26,7 @@ export async function serveVirtual(settings: Settings, asked: VirtualServing): P
     });
   const { bench, dispose } = await openVirtualKit({ ...settings, fast: false }, board, {
     clock: 'real',
+    ...(asked.isKind === true ? { rom: kindRomSettings(loadMcu(loadVirtualBoard(board).mcu).name) } : {}),
     can: CAN_BUS,
     // Fast here: no chip takes time for anything, so that only the host's own is left.
     ...(settings.fast ? { times: 'zero' } : {}),

@@ -21,3 +21,14 @@ test('when the bench is gone nobody wakes, and nothing keeps the process', async
   await new Promise((resolve) => setTimeout(resolve, 20));
   expect(woke).toBe(false);
 });
+
+test('those who are due wake in the order of their times', async () => {
+  const clock = new RealClock();
+  const woken: number[] = [];
+  const times = [3, 1, 1.001, 2, 1];
+  await Promise.all(times.map((ms, index) => clock.sleep(ms).then(() => woken.push(index))));
+  expect(woken).toHaveLength(5);
+  // However busy the machine: all were asked for in the same moment, give or take less than between these.
+  expect(woken.filter((index) => [0, 3].includes(index))).toEqual([3, 0]);
+  expect(woken.indexOf(1)).toBeLessThan(woken.indexOf(3));
+});
