@@ -143,7 +143,7 @@ function noAccess(info: UsbDeviceInfo, node: string, error: unknown): OctopusErr
       place: node,
       advice: isMissing
         ? 'Wait a moment and try again; in a container, pass /dev/bus/usb of the host through.'
-        : 'Install the udev rule: sudo cp systemd/70-octopus-flasher.rules /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger; its line for a board in DFU mode is: SUBSYSTEM=="usb", ATTR{idVendor}=="0483", ATTR{idProduct}=="df11", MODE="0660", GROUP="plugdev", TAG+="uaccess".',
+        : 'Install the udev rule: sudo cp systemd/70-octopus-flasher.rules /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger; it lets in members of plugdev: sudo usermod -aG plugdev USER.',
       cause: error,
     },
   );
