@@ -15,10 +15,8 @@ export class Listeners<T> {
       try {
         listener(news);
       } catch (error) {
-        // Told as a fault of the program, and not in the middle of what came from the kernel.
-        queueMicrotask(() => {
-          throw error;
-        });
+        // Told as a rejection that nobody handles: a fault of the program, and no end of it.
+        void Promise.reject(error);
       }
     }
   }

@@ -40,11 +40,11 @@ export function cannotOpen(path: string, error: unknown): OctopusError {
 }
 
 export async function held(path: string, node: string, proc: string): Promise<OctopusError> {
-  const others = (await whoHolds(node, proc)).filter(({ pid }) => pid !== process.pid);
-  const holder = sayHolders(others);
+  const holders = await whoHolds(node, proc);
+  const holder = sayHolders(holders);
   return new OctopusError('busy', `${path} is held by ${holder}`, {
     place: path,
-    advice: `Stop ${others.length === 0 ? 'it' : holder} first.`,
+    advice: `Stop ${holders.length === 0 ? 'it' : holder} first.`,
   });
 }
 

@@ -23,7 +23,11 @@ export async function whoHolds(path: string, proc = '/proc'): Promise<readonly H
 /** `process 812 (python klippy.py)`, for a sentence; who cannot be seen is told as such. */
 export function sayHolders(holders: readonly Holder[]): string {
   if (holders.length === 0) return 'another program that this user cannot see';
-  return holders.map(({ pid, name }) => `process ${pid} (${name})`).join(' and ');
+  // What this process has just tried to open may not be closed yet; it is the holder only if nobody else is.
+  const others = holders.filter(({ pid }) => pid !== process.pid);
+  return (others.length === 0 ? holders : others)
+    .map(({ pid, name }) => `process ${pid} (${name})`)
+    .join(' and ');
 }
 
 async function hasOpen(folder: string, node: string): Promise<boolean> {

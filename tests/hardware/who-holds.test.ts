@@ -31,6 +31,9 @@ test('programs by their names, scripts of an interpreter too; others are left ou
     { pid: 950, name: 'python3' },
   ]);
   expect(sayHolders(holders.slice(0, 1))).toMatch(/^process \d+ \(.+\)$/);
+  const own = { pid: process.pid, name: 'node main.ts' };
+  expect(sayHolders([own])).toBe(`process ${process.pid} (node main.ts)`);
+  expect(sayHolders([own, { pid: 1, name: 'init' }])).toBe('process 1 (init)');
   expect(sayHolders([])).toBe('another program that this user cannot see');
 });
 
