@@ -259,7 +259,7 @@ test('closing: the last words arrive, the file goes, and a client that stays ope
   own.tell(EVENT);
   const before = performance.now();
   await own.close();
-  expect(performance.now() - before).toBeLessThan(3000);
+  expect(performance.now() - before).toBeLessThan(10_000);
   local = undefined;
   await ended;
   expect(polite.messages().at(-1)).toMatchObject({ method: 'notify_job' });

@@ -76,7 +76,7 @@ async function withFault(board: string, n: number, fault: TransferFault): Promis
 
 export function testEveryTransfer(board: string): void {
   // Hundreds of flashes each; on a busy machine that takes a while.
-  jest.setTimeout(240_000);
+  jest.setTimeout(900_000);
 
   describe(board, () => {
     test('unplugged at every single transfer', async () => {
