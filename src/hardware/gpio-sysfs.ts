@@ -5,7 +5,7 @@ import { readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { OctopusError } from '../errors.ts';
 import type { Boot0Drive, GpioHost, GpioLines, LinePins, NrstDrive } from '../ports/gpio.ts';
-import { linesGone, noGpio, notAllowed, samePin } from './gpio-errors.ts';
+import { heldLine, linesGone, noGpio, notAllowed, samePin } from './gpio-errors.ts';
 import { findLine, type Chip, type Place } from './gpio-pins.ts';
 import { REBUILD } from './optional.ts';
 import { errnoOf, textOf, usedAfterClose } from './system-error.ts';
@@ -22,6 +22,9 @@ export type OnoffGpio = new (
   direction: 'in',
   options: { readonly activeLow: boolean },
 ) => OnoffLine;
+
+/** What this process has exported: sysfs would give a line to whoever asks next, and take it from us at their end. */
+const held = new Set<string>();
 
 interface SysfsChip extends Chip {
   /** Of its first line, in numbers that count over all chips; it is 512 and more since kernel 6.6. */
@@ -62,6 +65,7 @@ export class SysfsGpio implements GpioHost {
         advice: REBUILD,
       });
     }
+    if (held.has(place)) throw heldLine(chip, { line, consumer: 'octopus-flasher' });
     let taken: OnoffLine;
     try {
       taken = new this.#onoff(number, 'in', { activeLow: false });
@@ -69,7 +73,18 @@ export class SysfsGpio implements GpioHost {
       throw refusal(place, chip, line, error);
     }
     // What was exported before is taken over, and onoff then says nothing of what it could not set.
-    if (taken.direction() === 'in') return taken;
+    if (taken.direction() === 'in') {
+      held.add(place);
+      return {
+        direction: () => taken.direction(),
+        setDirection: (direction) => taken.setDirection(direction),
+        readSync: () => taken.readSync(),
+        unexport: () => {
+          held.delete(place);
+          taken.unexport();
+        },
+      };
+    }
     taken.unexport();
     throw notAllowed(join(place, 'direction'), undefined);
   }

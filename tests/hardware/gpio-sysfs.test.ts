@@ -39,7 +39,7 @@ class Wires {
       readonly #gpio: number;
       constructor(gpio: number, direction: 'in') {
         refuse();
-        if (directions.has(gpio)) throw errno('EBUSY');
+        // What is exported already is adopted, as onoff does.
         this.#gpio = gpio;
         directions.set(gpio, direction);
         written.push(`${gpio} ${direction}`);
