@@ -95,9 +95,8 @@ describe('dfu-util 0.11 and lsusb, four boards in DFU mode', () => {
 
   test('lsusb reads the descriptors to their end', async () => {
     const { stdout } = await guest.run(['lsusb', '-v', '-d', '0483:df11']);
-    const [f446 = ''] = stdout
-      .split(/^Bus /m)
-      .filter((device) => device.includes('iSerial                 3 STM32FxSTM32'));
+    const devices = stdout.split(/^Bus /m);
+    const f446 = devices.find((device) => device.includes('iSerial                 3 STM32FxSTM32')) ?? '';
     for (const line of [
       'bcdUSB               1.00',
       'wTotalLength       0x0036',
