@@ -64,7 +64,8 @@ function faultOf(pin: string): string | undefined {
   const mcu = /^([\w-]{1,32}):/.exec(pin);
   if (mcu !== null) return `it is a pin of this host, so it has no "${mcu[1] ?? ''}:" in front`;
   const [, chip, line = ''] = /^(?:([^/]*)\/)?([^/]*)$/.exec(pin) ?? [];
-  if (chip !== undefined && !/^[A-Za-z0-9][\w.-]{0,31}$/.test(chip)) return 'this is no chip';
+  // A label is the driver's own text: that of a USB expander may be several words.
+  if (chip !== undefined && !/^[A-Za-z0-9]([\w. -]{0,30}[\w.-])?$/.test(chip)) return 'this is no chip';
   const chipNumber = /^gpiochip(\d+)$/.exec(chip ?? '')?.[1];
   if (chipNumber !== undefined && Number(chipNumber) > MAX_CHIP) return `chips go up to gpiochip${MAX_CHIP}`;
   const number = (chip === undefined ? /^gpio(\d+)$/ : /^(?:gpio)?(\d+)$/).exec(line)?.[1];

@@ -109,6 +109,7 @@ describe('pins', () => {
     'gpiochip1/gpio8',
     'pinctrl-rp1/gpio26',
     'pinctrl-bcm2711/26',
+    'viperboard gpio a/gpio0',
     'GPIO26',
     'ID_SDA',
     'PC7',
@@ -131,6 +132,7 @@ describe('pins', () => {
     ['26', /no line/],
     ['../gpio1', /no chip/],
     ['gpio 26', /no line/],
+    ['gpiochip0 /gpio1', /no chip/],
     ['GPIO\u0662', /no line/],
   ])('%s is refused', (pin, message) => {
     const error = refused(() => boardOf(`boot0_pin: ${pin}`));
