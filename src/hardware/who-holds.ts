@@ -38,8 +38,10 @@ async function hasOpen(folder: string, node: string): Promise<boolean> {
 }
 
 async function nameOf(folder: string): Promise<string> {
-  const comm = (await readFile(join(folder, 'comm'), 'utf8').catch(() => '')).trim();
+  const told = (await readFile(join(folder, 'comm'), 'utf8').catch(() => '')).trim();
   const words = (await readFile(join(folder, 'cmdline'), 'utf8').catch(() => '')).split('\0');
+  // Node 24 names its first thread, and so its process, in this way.
+  const comm = told === 'MainThread' ? basename(words[0] ?? '') : told;
   const script = words.slice(1).find((word) => word !== '' && !word.startsWith('-'));
   const isInterpreter = /^(python|node|perl|ruby|sh|bash)[\d.]*$/.test(comm);
   const name = isInterpreter && script !== undefined ? `${comm} ${basename(script)}` : comm;

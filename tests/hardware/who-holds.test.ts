@@ -18,9 +18,11 @@ test('programs by their names, scripts of an interpreter too; others are left ou
     'proc/900/comm': 'evil\u001b[2J\n',
     'proc/950/comm': 'python3\n',
     'proc/950/cmdline': 'python3\0-\0',
+    'proc/960/comm': 'MainThread\n',
+    'proc/960/cmdline': '/opt/node/bin/node\0--no-warnings\0/opt/octopus/src/main.ts\0',
   });
   const node = join(root, 'dev/ttyACM0');
-  for (const [pid, fd] of Object.entries({ 9: '1', 812: '11', 900: '3', 950: '4' })) {
+  for (const [pid, fd] of Object.entries({ 9: '1', 812: '11', 900: '3', 950: '4', 960: '5' })) {
     const { plant } = await import('./fake-tree.ts');
     plant(root, { [`proc/${pid}/fd/${fd}`]: pid === '9' ? '-> /dev/null' : `-> ${node}` });
   }
@@ -29,6 +31,7 @@ test('programs by their names, scripts of an interpreter too; others are left ou
     { pid: 812, name: 'python klippy.py' },
     { pid: 900, name: 'evil?[2J' },
     { pid: 950, name: 'python3' },
+    { pid: 960, name: 'node main.ts' },
   ]);
   expect(sayHolders(holders.slice(0, 1))).toMatch(/^process \d+ \(.+\)$/);
   const own = { pid: process.pid, name: 'node main.ts' };
