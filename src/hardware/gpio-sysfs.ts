@@ -1,6 +1,7 @@
 // Hardware, port GpioHost: /sys/class/gpio by the package onoff, for hosts without /dev/gpiochip*. What it cannot do:
 // name our lines or their holders, set a pull, and give lines back when the process dies: the next start adopts those.
 // Only `direction` is written: `in` floats, and `high` and `low` turn to output with that level at once.
+import { existsSync, writeFileSync } from 'node:fs';
 import { readFile, readdir, readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { OctopusError } from '../errors.ts';
@@ -66,10 +67,13 @@ export class SysfsGpio implements GpioHost {
       });
     }
     if (held.has(place)) throw heldLine(chip, { line, consumer: 'octopus-flasher' });
+    const isForeign = existsSync(place);
     let taken: OnoffLine;
     try {
       taken = new this.#onoff(number, 'in', { activeLow: false });
     } catch (error) {
+      // onoff exports a line before it finds that it cannot use it.
+      if (!isForeign && existsSync(place)) this.#unexport(number);
       throw refusal(place, chip, line, error);
     }
     // What was exported before is taken over, and onoff then says nothing of what it could not set.
@@ -87,6 +91,14 @@ export class SysfsGpio implements GpioHost {
     }
     taken.unexport();
     throw notAllowed(join(place, 'direction'), undefined);
+  }
+
+  #unexport(number: number): void {
+    try {
+      writeFileSync(join(this.#sys, 'class/gpio/unexport'), String(number));
+    } catch {
+      // What it could not be used for is told.
+    }
   }
 
   async #chips(): Promise<readonly SysfsChip[]> {

@@ -1,9 +1,11 @@
 // The adapter over sysfs, with a stand-in for onoff's class: numbers, directions, and what is given back.
 import { afterEach, expect, test } from '@jest/globals';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { SysfsGpio, type OnoffGpio, type OnoffLine } from '../../src/hardware/gpio-sysfs.ts';
 import { gpioContract } from '../contract/gpio.ts';
 import { errno } from './fake-gpio.ts';
-import { cutTrees, fakeTree } from './fake-tree.ts';
+import { cutTrees, fakeTree, plant } from './fake-tree.ts';
 
 afterEach(cutTrees);
 
@@ -153,6 +155,23 @@ test('a line that was exported before and cannot be set is not ours', async () =
     code: 'no-hardware',
   });
   expect(wires.directions.size).toBe(0);
+});
+
+test('what onoff has exported before it failed is given back; what others have exported is not', async () => {
+  const place = 'class/gpio/gpio538/direction';
+  for (const isForeign of [false, true]) {
+    const root = fakeTree({ ...PI, ...(isForeign ? { [place]: 'out\n' } : {}) });
+    class Broken extends new Wires().onoff {
+      constructor(gpio: number, direction: 'in', options: { readonly activeLow: boolean }) {
+        super(gpio, direction, options);
+        plant(root, { [place]: 'in\n' });
+        throw errno('EREMOTEIO');
+      }
+    }
+    await expect(new SysfsGpio(Broken, root).open(PINS)).rejects.toMatchObject({ code: 'no-hardware' });
+    const unexport = join(root, 'class/gpio/unexport');
+    expect(existsSync(unexport) ? readFileSync(unexport, 'utf8') : '').toBe(isForeign ? '' : '538');
+  }
 });
 
 test('without the package: what is missing, and how to get it', async () => {
