@@ -6,9 +6,13 @@ import { askBench } from './bench-person.ts';
 const chip = 'viperboard gpio a';
 const meter = async () => (await askBench('meter')) as Awaited<ReturnType<NonNullable<GpioRig['meter']>>>;
 
-gpioContract('hardware, character device', async () => ({
-  host: hardwareGpio({ force: 'chardev' }),
-  pins: { boot0: `${chip}/gpio0`, nrst: `${chip}/gpio1` },
-  meter,
-  dispose: async () => {},
-}));
+for (const [name, force] of [
+  ['character device', 'chardev'],
+  ['sysfs', 'sysfs'],
+] as const)
+  gpioContract(`hardware, ${name}`, async () => ({
+    host: hardwareGpio({ force }),
+    pins: { boot0: `${chip}/gpio0`, nrst: `${chip}/gpio1` },
+    meter,
+    dispose: async () => {},
+  }));

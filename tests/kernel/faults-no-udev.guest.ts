@@ -1,0 +1,44 @@
+// Runs in the guest, where udevd has ended: who comes and who leaves is seen by looks alone.
+import { expect, test } from '@jest/globals';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { loadUsb, type NativeEmitter } from '../../src/hardware/usb-native.ts';
+import { HardwareUsb } from '../../src/hardware/usb.ts';
+import type { UsbChange } from '../../src/ports/usb.ts';
+import { DFU_REQUEST, dfuSetup } from '../../src/protocol/dfu.ts';
+import { askBench, until } from './bench-person.ts';
+
+test('no udevd: each change is told once and in order, and the board is opened', async () => {
+  let events = 0;
+  const bus = new HardwareUsb({
+    load: async () => {
+      const native = await loadUsb();
+      class Counted implements NativeEmitter {
+        readonly #own = new native.Emitter();
+        addAttach = (callback: () => void) => this.#own.addAttach(() => (events++, callback()));
+        addDetach = (callback: () => void) => this.#own.addDetach(() => (events++, callback()));
+        removeAttach = () => this.#own.removeAttach();
+        removeDetach = () => this.#own.removeDetach();
+      }
+      return { nativeGetDevices: () => native.nativeGetDevices(), Emitter: Counted };
+    },
+  });
+  const heard: UsbChange[] = [];
+  const roms = () => heard.filter(({ device }) => device.productId === 0xdf11);
+  await askBench('plug');
+  await until('the ROM', async () => (await bus.list()).some(({ productId }) => productId === 0xdf11));
+  const stop = bus.onChange((change) => heard.push(change));
+  // The first look is what all others are compared with.
+  await sleep(1000);
+  await askBench('pull');
+  await until('the ROM told as gone', () => roms().length === 1);
+  await askBench('plug');
+  await until('the ROM told as come', () => roms().length === 2);
+  expect(roms().map(({ kind }) => kind)).toEqual(['left', 'arrived']);
+  const rom = roms()[1]?.device;
+  if (rom === undefined) throw new Error('it was told');
+  const device = await bus.openDfu(rom);
+  expect((await device.controlIn(dfuSetup(DFU_REQUEST.getStatus, 0), 6, 5000)).length).toBe(6);
+  await device.close();
+  stop();
+  expect(events).toBe(0);
+});
