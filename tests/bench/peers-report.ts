@@ -76,6 +76,11 @@ function loadWarning(results: readonly RaceResult[]): readonly string[] {
     lines.push(
       `**Measured on a busy machine**: its load stood above its ${cores} cores while ${busy.map(({ name }) => name).join(', ')} ran. Laps whose GPIO expander did not answer in time were run again. Ours suffers from that and dfu-util, which sleeps, hardly: run it again on an idle machine before a conclusion is drawn from a ratio.`,
     );
+  const cut = results.filter(({ firstContact }) => firstContact === undefined);
+  if (cut.length > 0)
+    lines.push(
+      `Cut off before their end, so that their 500 KiB are missing; put together from what they had printed, the load read by hand: ${cut.map(({ name }) => name).join(', ')}.`,
+    );
   const missing = RACES.filter(({ name }) => !results.some((result) => result.name === name));
   if (missing.length > 0) lines.push(`Not run this time: ${missing.map(({ title }) => title).join('; ')}.`);
   return lines;
