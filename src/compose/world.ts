@@ -13,6 +13,7 @@ import { JobBook } from '../jobs/book.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import { createLog, type Logger } from '../log.ts';
 import { modelBoards, type BoardBook } from '../methods/boards.ts';
+import type { Needs } from '../methods/method.ts';
 import { ownImages } from '../methods/image-source.ts';
 import { BOARD_STATES, loadVirtualBoard, virtualBoardNames } from '../virtual/board-data.ts';
 import { hostFileToDisarm, readConfiguration } from './configuration.ts';
@@ -39,7 +40,7 @@ export function createWorld(): World {
     open: async (settings, needs, isRescue = false) => {
       if (settings.virtual !== undefined && (needs === 'job' || needs === 'board'))
         return openVirtual(settings, settings.virtual);
-      return isRescue ? openLines(settings) : openHardware(settings, version);
+      return isRescue ? openLines(settings) : openHardware(settings, needs, version);
     },
     openDemo,
     attach: (settings) => attachToDaemon(pathsFor(settings).socket),
@@ -81,14 +82,16 @@ async function boardsOf(settings: Settings, isRescue = false): Promise<BoardBook
 }
 
 /** What a command does not use costs it nothing: adapters load what they need at their first call. */
-async function openHardware(settings: Settings, version: string): Promise<Surroundings> {
+async function openHardware(settings: Settings, needs: Needs, version: string): Promise<Surroundings> {
   const paths = pathsFor(settings);
   const configuration = await readConfiguration(paths);
   const boards = configuration.boards ?? modelBoards(DEFAULT_PINS, { heaters: { kind: 'unknown' } });
-  const [{ hardwareKit }, { printerOf }] = await Promise.all([
+  const [{ hardwareKit, preloadHardware }, { printerOf }] = await Promise.all([
     import('./hardware-kit.ts'),
     import('./printer-of.ts'),
   ]);
+  // A job has no time to load anything while it holds reset low.
+  if (needs === 'job') await preloadHardware();
   const { printer, close } = printerOf(configuration, settings.board ?? boards.onlyBoard, version);
   return surroundings(hardwareKit(paths, printer), boards, close);
 }
