@@ -25,14 +25,12 @@ export function hardwareSerial({ proc = '/proc' }: SerialRoots = {}): SerialPort
       const { libc, file } = await take(path, proc, BAUD, false);
       return new Tty(libc, path, file);
     },
+    touch1200: async (path) => {
+      const { file } = await take(path, proc, TOUCH_BAUD, true);
+      // The device may be gone before this returns: that is what was asked for.
+      await file.close().catch(() => {});
+    },
   };
-}
-
-/** Asks a firmware to enter its bootloader: 1200 baud, and DTR falls as the port is closed. Throws as `open` does. */
-export async function touch1200(path: string, { proc = '/proc' }: SerialRoots = {}): Promise<void> {
-  const { file } = await take(path, proc, TOUCH_BAUD, true);
-  // The device may be gone before this returns: that is what was asked for.
-  await file.close().catch(() => {});
 }
 
 async function take(

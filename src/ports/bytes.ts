@@ -9,4 +9,9 @@ export interface ByteChannel {
 export interface SerialPorts {
   /** Opens a tty exclusively. Throws `busy` naming the holder, `device-gone`, or `no-hardware`. */
   open(path: string): Promise<ByteChannel>;
+  /**
+   * Asks the firmware on a tty to enter its bootloader: 1200 baud, and DTR falls as the port is closed. What comes of it,
+   * if anything, shows on USB. Throws as `open` does.
+   */
+  touch1200(path: string): Promise<void>;
 }

@@ -45,6 +45,11 @@ export class VirtualSerial implements SerialPorts {
     attachment.opened = true;
     return new VirtualTty(this.#usb, attachment);
   }
+
+  async touch1200(path: string): Promise<void> {
+    const port = await this.open(path);
+    await port.close();
+  }
 }
 
 function pathsOf(attachment: Attachment): string[] {

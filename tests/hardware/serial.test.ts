@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
-import { hardwareSerial, touch1200 } from '../../src/hardware/serial.ts';
+import { hardwareSerial } from '../../src/hardware/serial.ts';
 import { serialContract } from '../contract/serial.ts';
 import { cutTrees, fakeTree } from './fake-tree.ts';
 import { openPty } from './pty.ts';
@@ -81,7 +81,7 @@ test('what is no tty is told as such', async () => {
 
 test('the touch leaves the port free, and a missing one is said', async () => {
   const far = await pty(() => {});
-  await touch1200(far.path);
+  await hardwareSerial().touch1200(far.path);
   await (await hardwareSerial().open(far.path)).close();
-  await expect(touch1200('/dev/ttyACM250')).rejects.toMatchObject({ code: 'no-hardware' });
+  await expect(hardwareSerial().touch1200('/dev/ttyACM250')).rejects.toMatchObject({ code: 'no-hardware' });
 });

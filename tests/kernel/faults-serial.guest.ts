@@ -3,7 +3,7 @@ import { expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { hardwareSerial, touch1200 } from '../../src/hardware/serial.ts';
+import { hardwareSerial } from '../../src/hardware/serial.ts';
 import { askBench, until } from './bench-person.ts';
 import { ours } from './faults-ours.ts';
 
@@ -25,7 +25,7 @@ test('held by another program, which is named', async () => {
     place: path,
   };
   expect(await ours(ports.open(path))).toEqual(busy);
-  expect(await ours(touch1200(path))).toEqual(busy);
+  expect(await ours(hardwareSerial().touch1200(path))).toEqual(busy);
   holder.stdin.end();
   await once(holder, 'exit');
   await (await ports.open(path)).close();
@@ -63,5 +63,5 @@ test('unplugged while it is open, for who reads and for who writes', async () =>
 });
 
 test('the touch', async () => {
-  await touch1200(path);
+  await hardwareSerial().touch1200(path);
 });
