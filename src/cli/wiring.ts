@@ -1,5 +1,6 @@
 // Command line: `octopus wiring`: how the two wires go, and with --test the proof that they do.
 import type { Command as Program } from 'commander';
+import { requireWires } from '../methods/boards.ts';
 import { METHODS } from '../methods/table.ts';
 import type { Output } from './output.ts';
 import { checkSettings, runMethod } from './run-method.ts';
@@ -34,7 +35,9 @@ export function addWiring(
 async function describe(world: World, settings: Settings) {
   const book = await world.boards(settings);
   const board = settings.board ?? book.onlyBoard ?? book.configured[0] ?? book.names[0] ?? '';
-  const { boot0, nrst } = book.place(board).pins;
+  const place = book.place(board);
+  requireWires(place, 'octopus wiring');
+  const { boot0, nrst } = place.pins;
   return {
     answer: { board, boot0, nrst },
     summary: [

@@ -3,12 +3,12 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { boardByName, boardNames } from '../boards/boards.ts';
 import type { HostSettings } from '../config/host-settings.ts';
-import { NO_PIN, type Pins } from '../config/pins.ts';
 import { readSettings, type BoardSettings, type PrinterSettings, type Settings } from '../config/settings.ts';
 import { decodeConfig } from '../config/sections.ts';
 import { wiringOf, type Wiring } from '../config/wiring.ts';
 import { OctopusError, nearest } from '../errors.ts';
-import type { BoardPlace, HeaterSafety } from '../flash/visit.ts';
+import type { HeaterSafety } from '../flash/heaters.ts';
+import type { BoardPlace } from '../flash/place.ts';
 import type { BoardBook } from '../methods/boards.ts';
 import { HostFile } from './host-file.ts';
 import type { Paths } from './paths.ts';
@@ -94,11 +94,8 @@ function bookOf(
   };
 }
 
-/** A board without wires: what needs them says so. */
-const NO_PINS: Pins = { boot0: NO_PIN, nrst: NO_PIN };
-
 function placeOf(
-  { name, board: model }: BoardSettings,
+  { name, board: model, mcu, serial, busPath }: BoardSettings,
   wiring: Wiring | undefined,
   host: HostSettings,
 ): BoardPlace {
@@ -106,8 +103,11 @@ function placeOf(
   const unused = host.boards.get(name)?.unusedHeaters ?? [];
   return {
     board: { ...board, name },
-    pins: wiring?.pins ?? NO_PINS,
+    pins: wiring?.pins,
     heaters: heatersOf(board.heatersDrivenByRom, unused, wiring?.powerDevice),
+    section: mcu,
+    serial,
+    busPath,
   };
 }
 

@@ -6,16 +6,20 @@ import type { Board } from '../boards/types.ts';
 import { OctopusError } from '../errors.ts';
 import type { LinePins } from '../ports/gpio.ts';
 import type { Store } from '../ports/store.ts';
-import { hasWires, type BoardBook } from '../methods/boards.ts';
+import type { BoardBook } from '../methods/boards.ts';
 
 const KEY = 'lines.json';
 const Lines = record(string(), object({ boot0: string(), nrst: string() }));
 
 /** A disk that cannot take it is told by whatever is written next. */
 export async function rememberLines(store: Store, boards: BoardBook): Promise<void> {
-  const places = boards.configured.map((name) => boards.place(name)).filter(({ pins }) => hasWires(pins));
-  if (places.length === 0) return;
-  const lines = Object.fromEntries(places.map(({ board, pins }) => [board.name, pins]));
+  const lines = Object.fromEntries(
+    boards.configured.flatMap((name) => {
+      const { board, pins } = boards.place(name);
+      return pins === undefined ? [] : [[board.name, pins]];
+    }),
+  );
+  if (Object.keys(lines).length === 0) return;
   const bytes = new TextEncoder().encode(`${JSON.stringify(lines)}\n`);
   const before = await store.read(KEY);
   if (before !== undefined && Buffer.compare(before, bytes) === 0) return;

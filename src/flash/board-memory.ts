@@ -1,5 +1,6 @@
 // What was learnt about a board and is worth keeping: where it is plugged in, how fast it comes, who it is.
-import { array, create, nullable, number, object, optional, string, type Infer } from 'superstruct';
+import { array, create, enums, nullable, number, object, optional, string, type Infer } from 'superstruct';
+import type { Resident } from '../firmware/passport.ts';
 import type { Kit } from './kit.ts';
 
 const Memory = object({
@@ -11,6 +12,10 @@ const Memory = object({
   applicationAppearsMs: optional(number()),
   /** The shortest reset pulse that was seen to reset it, ms. */
   resetHoldMs: optional(number()),
+  /** Between the two pulses that brought Katapult, from the release of the first, ms. */
+  doubleResetGapMs: optional(number()),
+  /** What lay at the flash's start when it was last read or written: a Katapult that talks USB, or anything else. */
+  bootloader: optional(enums(['katapult', 'other'])),
   /** The chip's unique id in hex, where the ROM lets it be read. */
   chipUid: optional(nullable(string())),
   /** The last flash that ended well. */
@@ -49,4 +54,12 @@ export async function remember(kit: Pick<Kit, 'store'>, board: string, news: Boa
 /** First contact waits up to 10 s (a big reset capacitor rises slowly); later 3 times what was measured, 2 s at least. */
 export function appearTimeoutMs(measuredMs: number | undefined): number {
   return measuredMs === undefined ? 10_000 : Math.max(2_000, 3 * measuredMs);
+}
+
+/** Of what lies at the flash's start now. A Katapult that talks CAN is nothing that a visit over USB can use. */
+export function bootloaderMemory({
+  kind,
+  transport,
+}: Pick<Resident, 'kind' | 'transport'>): Required<Pick<BoardMemory, 'bootloader'>> {
+  return { bootloader: kind === 'katapult' && transport !== 'can' ? 'katapult' : 'other' };
 }

@@ -1,15 +1,13 @@
-// The board's verdict: after a reset with BOOT0 floating it comes back as what its flash says, and says its version.
+// The board's verdict on USB: after a reset with BOOT0 floating it comes back as what its flash says, and says its version.
 import { OctopusError, asOctopusError } from '../errors.ts';
 import { readDictionary } from '../firmware/dictionary.ts';
 import { identify, type SerialRequest } from '../protocol/klipper-identify.ts';
-import type { Resident } from '../firmware/passport.ts';
-import { recognizeAt } from '../firmware/recognize.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { appearTimeoutMs, recall, remember } from './board-memory.ts';
 import { converse } from './converse.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
-import type { FlashPlan } from './preflight.ts';
+import type { ExpectedBoot } from './expected-boot.ts';
 import type { Seat } from './visit.ts';
 import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
@@ -18,15 +16,6 @@ const ROM_COMES_WITHIN_MS = 1_000;
 
 /** Moonraker may see only after 2 s (supervisord) that somebody started a Klipper, which then holds the port. */
 const PORT_FOR_MS = 5_000;
-
-/** How the board must show itself, from what its flash holds now. */
-export interface ExpectedBoot {
-  /** `null`: nothing on USB is expected (a CAN node, or no application). */
-  readonly usb: Exclude<UsbKind, 'romDfu'> | null;
-  readonly mcu: string;
-  /** Of what runs then. Checked by `identify` where the board has a serial port, by Klipper later elsewhere. */
-  readonly version: string | null;
-}
 
 /** Throws `no-boot`, `wrong-device`, `wrong-version`. Returns what was seen, in words. */
 export async function confirmBoot(
@@ -196,29 +185,4 @@ function face(kind: UsbKind | undefined): string {
     case undefined:
       return 'something unknown';
   }
-}
-
-/**
- * What the board must show once the flash holds the plan's image: firmware at the flash's start runs by itself,
- * a bootloader there launches the application behind it.
- * @param before what lay on the chip where the image does not reach
- */
-export function expectedBoot(
-  { board, image }: Pick<FlashPlan, 'board' | 'image'>,
-  before: { readonly atBase: Resident; readonly application: Resident },
-): ExpectedBoot {
-  const { mcu } = board;
-  const atBase = image.address === mcu.flashBase ? recognizeAt(image.bytes, mcu.flashBase) : before.atBase;
-  const launches = atBase.launchAddress ?? board.applicationAddress;
-  const from = launches - image.address;
-  const covered = from >= 0 && from < image.bytes.length;
-  const application = covered ? recognizeAt(image.bytes.subarray(from), launches) : before.application;
-  const runs = atBase.kind === 'klipper' ? atBase : application;
-  const expect = (usb: ExpectedBoot['usb'], version: string | null) => ({ usb, mcu: mcu.name, version });
-  if (runs.kind === 'klipper' && runs.transport === 'usb') return expect('klipper', runs.version);
-  if (runs.kind === 'klipper' && runs.transport === 'bridge') return expect('klipperBridge', runs.version);
-  // Katapult stays, and shows itself, where it finds no application.
-  if (runs.kind === 'blank' && atBase.kind === 'katapult' && atBase.transport === 'usb')
-    return expect('katapult', null);
-  return expect(null, runs.version);
 }

@@ -2,10 +2,13 @@
 import { refuseRomAgain } from './confirm.ts';
 import { OctopusError } from '../errors.ts';
 import { DFU_TOTAL_MS } from './dfu-stay.ts';
-import { heaterSafety, passHeaters } from './heaters.ts';
+import { heaterSafety } from './heaters.ts';
 import type { Report } from './report.ts';
 import { watched } from './stopwatch.ts';
-import { passGate, visitBootloader, type VisitKit, type VisitOrder } from './visit.ts';
+import type { VisitOrder } from './place.ts';
+import { passGate } from './klipper-stopped.ts';
+import { visitBootloader, type VisitKit } from './visit.ts';
+import { findWayIn } from './way-in.ts';
 
 export interface DfuVisit {
   readonly busPath: string;
@@ -31,14 +34,15 @@ export async function dfuEnter(
     const isCapped = heaterSafety(order.place).kind === 'unknown';
     if (isCapped && order.holdMs > DFU_TOTAL_MS) throw holdTooLong(order);
     await passGate(kit, order.confirm, watch);
-    passHeaters(order.place, order.confirm, watch);
+    const way = await findWayIn(kit, order, 'rom', watch);
     watch.onBoard = 'The board was not changed.';
     return await visitBootloader(
       kit,
       order,
+      way,
       watch,
       signal,
-      async (chip, _torn, _lastExit, stay) => {
+      async (chip, { stay }) => {
         const { busPath, uid, flashSizeBytes, transferSizeBytes } = chip.identity;
         // Closed at once, so that dfu-util or CubeProgrammer can have it.
         await chip.close();

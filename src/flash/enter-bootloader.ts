@@ -1,213 +1,104 @@
-// Gets the board into its ROM by wire: BOOT0 high, reset low until the running device has left, reset released,
-// and the ROM seen where that device had been. Never "the first DFU device".
+// Gets the board into a bootloader: the ways that can work for it, in turn, each ended by an event or its own time-out.
+// Ask the Klipper that runs, drive the lines, ask the user.
 import { OctopusError } from '../errors.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
-import type { BoardMemory } from './board-memory.ts';
-import { appearTimeoutMs } from './board-memory.ts';
+import type { Arrival } from './arrival.ts';
+import { recall, remember, type BoardMemory } from './board-memory.ts';
+import { enterByHand } from './enter-by-hand.ts';
+import { enterBridgeByRequest, enterByTouch } from './enter-by-request.ts';
+import { enterNodeByRequest } from './enter-can-node.ts';
+import { enterKatapultByWire } from './enter-katapult-by-wire.ts';
+import { enterRomByWire } from './enter-rom-by-wire.ts';
 import type { Kit } from './kit.ts';
-import { HOLD_MAX_MS, HOLD_MIN_MS, HOLD_UNSEEN_MS, type BoardLines } from './lines.ts';
-import { sameVisit, usbKind, waitForUsb } from './watch-usb.ts';
+import type { BoardLines } from './lines.ts';
+import type { BoardPlace, CanPlace } from './place.ts';
+import type { LeadsTo, Route, RoutePlan, Try } from './routes.ts';
+import type { Stopwatch } from './stopwatch.ts';
 
-/** Two boards on one wire are released together: their ROMs differ by less, behind hubs too. */
-const TWIN_COMES_WITHIN_MS = 250;
+export type EnterKit = Pick<Kit, 'can' | 'clock' | 'serial' | 'store' | 'usb'>;
 
-export interface Entered {
-  readonly device: UsbDeviceInfo;
-  /** What ran there before, where it was on USB. */
-  readonly before: UsbDeviceInfo | undefined;
-  /** From releasing reset to the ROM seen, ms. */
-  readonly appearedAfterMs: number;
+/** Before the door: what every way in may need. */
+export interface Threshold {
+  readonly place: BoardPlace;
+  readonly plan: RoutePlan;
+  /** Undefined without wires. */
+  readonly lines: BoardLines | undefined;
+  /** The board as it shows itself on USB. */
+  readonly seen: UsbDeviceInfo | undefined;
+  /** The board as a node on CAN. */
+  readonly node: CanPlace | undefined;
+  readonly watch: Stopwatch;
 }
 
-/**
- * Route BOOT0+NRST. Leaves BOOT0 floating in every ending.
- * Throws `no-device`, `device-was-there-before`, `device-came-elsewhere`, `two-boards-alike` with what was seen.
- */
-export async function enterRomByWire(
-  kit: Pick<Kit, 'usb' | 'clock'>,
-  lines: BoardLines,
-  memory: BoardMemory,
+/** Whose interface a bridge is, where nobody says another (Klipper's default of `canbus_interface`). */
+const BRIDGE_INTERFACE = 'can0';
+
+/** A way that ends so may be another's chance; whatever else happens ends the walk. */
+const NEXT_AFTER = new Set(['no-device', 'no-hardware', 'busy', 'device-came-elsewhere', 'device-gone']);
+
+/** Throws what the last way throws; what the others met is noted. Throws `no-device` where no way can work. */
+export async function enterBootloader(
+  kit: EnterKit,
+  threshold: Threshold,
   signal?: AbortSignal,
-): Promise<Entered> {
-  const before = await kit.usb.list();
-  try {
-    const left = await holdReset(kit, lines, before, { boot0: 'high' }, signal);
-    await lines.set({ nrst: 'floating' });
-    const releasedAt = kit.clock.now();
-    const timeoutMs = appearTimeoutMs(memory.romAppearsMs);
-    const search = { before, left, expectedPath: left.length === 0 ? memory.busPath : undefined };
-    const device = await waitForUsb(kit, (now) => findOurRom(now, search), timeoutMs, signal);
-    if (device === undefined) throw notFound(await kit.usb.list(), search, timeoutMs);
-    await refuseTwins(kit, device, search, signal);
-    await lines.set({ boot0: 'floating' });
-    return {
-      device,
-      before: left.find((old) => old.busPath === device.busPath),
-      appearedAfterMs: kit.clock.now() - releasedAt,
-    };
-  } finally {
-    await lines.set({ boot0: 'floating', nrst: 'floating' });
+): Promise<Arrival> {
+  const { place, plan, watch } = threshold;
+  for (const [index, one] of plan.tries.entries()) {
+    const memory = await recall(kit, place.board.name);
+    try {
+      return await WAYS[one.route](kit, { ...threshold, memory, leadsTo: one.leadsTo }, signal);
+    } catch (error) {
+      const isLast = index === plan.tries.length - 1;
+      if (isLast || !(error instanceof OctopusError) || !NEXT_AFTER.has(error.code)) throw error;
+      watch.note(`By ${one.route} it did not come: ${error.message}. Now by ${plan.tries[index + 1]?.route}.`);
+    }
   }
+  throw noWay(place, plan);
 }
 
-/** One reset pulse with BOOT0 floating; returns the devices that left meanwhile. */
-export async function pulseReset(
-  kit: Pick<Kit, 'usb' | 'clock'>,
-  lines: BoardLines,
-  signal?: AbortSignal,
-): Promise<readonly UsbDeviceInfo[]> {
-  try {
-    return await holdReset(kit, lines, await kit.usb.list(), { boot0: 'floating' }, signal);
-  } finally {
-    await lines.set({ boot0: 'floating', nrst: 'floating' });
-  }
+interface Door extends Threshold {
+  readonly memory: BoardMemory;
+  readonly leadsTo: LeadsTo;
+}
+type Way = (kit: EnterKit, door: Door, signal?: AbortSignal) => Promise<Arrival>;
+
+const WAYS: Readonly<Record<Route, Way>> = {
+  'touch-1200': (kit, { seen }, signal) => enterByTouch(kit, required(seen), signal),
+  'can-request': (kit, { seen, node, place }, signal) =>
+    node === undefined
+      ? enterBridgeByRequest(kit, required(seen), place.can?.interfaceName ?? BRIDGE_INTERFACE, signal)
+      : enterNodeByRequest(kit, node, signal),
+  'double-reset': async (kit, { lines, memory, place }, signal) => {
+    const { gapMs, ...arrival } = await enterKatapultByWire(kit, required(lines), memory, signal);
+    await remember(kit, place.board.name, { doubleResetGapMs: gapMs }).catch(() => {});
+    return arrival;
+  },
+  'boot0-nrst': async (kit, { lines, memory }, signal) => ({
+    kind: 'rom',
+    ...(await enterRomByWire(kit, required(lines), memory, signal)),
+  }),
+  'by-hand': (kit, { place, memory, leadsTo, watch }, signal) =>
+    enterByHand(kit, place.board, memory.busPath ?? place.busPath, leadsTo, watch, signal),
+};
+
+/** What the plan of routes has made sure of. */
+function required<T>(value: T | undefined): T {
+  if (value === undefined) throw new TypeError('a route without what it needs was tried');
+  return value;
 }
 
-/** Pulls reset low until the board's device has left the bus: that it leaves *now* is the proof that it is ours. */
-async function holdReset(
-  kit: Pick<Kit, 'usb' | 'clock'>,
-  lines: BoardLines,
-  before: readonly UsbDeviceInfo[],
-  levels: { boot0: 'high' | 'floating' },
-  signal?: AbortSignal,
-): Promise<readonly UsbDeviceInfo[]> {
-  await refuseSwappedWires(lines);
-  const gone = (now: readonly UsbDeviceInfo[]) => goneFrom(before, now);
-  await lines.set({ ...levels, nrst: 'low' });
-  const pulledAt = kit.clock.now();
-  if (!before.some((device) => usbKind(device) !== undefined)) {
-    await kit.clock.sleep(HOLD_UNSEEN_MS, signal);
-    return [];
-  }
-  await waitForUsb(kit, (now) => (gone(now).length > 0 ? true : undefined), HOLD_MAX_MS, signal);
-  const heldMs = kit.clock.now() - pulledAt;
-  if (heldMs < HOLD_MIN_MS) await kit.clock.sleep(HOLD_MIN_MS - heldMs, signal);
-  return gone(await kit.usb.list());
+/** The reset wire proves a board and brings it back from anything: after Katapult hung, only such a way helps. */
+export function byWire({ tries }: RoutePlan): readonly Try[] {
+  return tries.filter(({ route }) => route === 'double-reset' || route === 'boot0-nrst');
 }
 
-/** Boards that were there `before` and are not there any more, or have come anew. */
-function goneFrom(before: readonly UsbDeviceInfo[], now: readonly UsbDeviceInfo[]): readonly UsbDeviceInfo[] {
-  return before.filter((old) => usbKind(old) !== undefined && !now.some((device) => sameVisit(device, old)));
-}
-
-/** Read before anything is driven: the board pulls BOOT0 down and reset up. */
-async function refuseSwappedWires(lines: BoardLines): Promise<void> {
-  const { boot0, nrst } = await lines.read();
-  if (boot0 === 'low' || nrst === 'high') return;
-  throw new OctopusError('no-device', 'BOOT0 reads high and reset low although nobody drives them', {
-    place: 'BOOT0 and reset wires',
+export function noWay({ board, can }: BoardPlace, { skipped }: RoutePlan): OctopusError {
+  const why = skipped.map((one) => `${one.route}: ${one.why}`).join('; ');
+  return new OctopusError('no-device', `no way leads into the bootloader of ${board.name} (${why})`, {
+    place: board.name,
     advice:
-      'The two wires are swapped: exchange them, or their pins in the configuration. (A fitted BOOT0 jumper with the reset button pressed looks the same.)',
+      can === undefined
+        ? 'Wire BOOT0 and reset (octopus wiring), or name the board in octopus-flasher.conf: serial: or bus_path:.'
+        : 'See whether the node answers: octopus canbus-query.',
   });
-}
-
-interface Search {
-  readonly before: readonly UsbDeviceInfo[];
-  /** Devices that left when reset went low. */
-  readonly left: readonly UsbDeviceInfo[];
-  /** Where the board was proven to be earlier, for when nothing was on USB this time. */
-  readonly expectedPath: string | undefined;
-}
-
-function findOurRom(now: readonly UsbDeviceInfo[], search: Search): UsbDeviceInfo | undefined {
-  const arrived = arrivedRoms(now, search);
-  return arrived.find((device) => {
-    if (search.left.length > 0) return search.left.some((old) => old.busPath === device.busPath);
-    return search.expectedPath === undefined || device.busPath === search.expectedPath;
-  });
-}
-
-/**
- * Did another board go with ours? Asked once the ROM is there, because a hub may tell late of a disconnect. Where
- * nothing was on USB before, a twin shows itself only by its own ROM, a moment after the first.
- */
-async function refuseTwins(
-  kit: Pick<Kit, 'usb' | 'clock'>,
-  device: UsbDeviceInfo,
-  search: Search,
-  signal?: AbortSignal,
-): Promise<void> {
-  const isUnproven = search.left.length === 0 && search.expectedPath === undefined;
-  if (isUnproven) await kit.clock.sleep(TWIN_COMES_WITHIN_MS, signal);
-  const now = await kit.usb.list();
-  const twins = [...goneFrom(search.before, now), ...(isUnproven ? arrivedRoms(now, search) : [])]
-    .map(({ busPath }) => busPath)
-    .filter((busPath) => busPath !== device.busPath);
-  if (twins.length === 0) return;
-  const paths = [device.busPath, ...new Set(twins)].join(', ');
-  throw new OctopusError('two-boards-alike', `more than one board was reset at once: ${paths}`, {
-    place: paths,
-    advice:
-      'They hang on the same reset wire, or something else reset the other one just then: unplug all but the one to be flashed, or try again.',
-  });
-}
-
-function arrivedRoms(now: readonly UsbDeviceInfo[], search: Search): readonly UsbDeviceInfo[] {
-  return now.filter(
-    (device) => usbKind(device) === 'romDfu' && !search.before.some((old) => sameVisit(old, device)),
-  );
-}
-
-/** Nothing came: says what was seen instead, and which wire or jumper that points at. */
-function notFound(now: readonly UsbDeviceInfo[], search: Search, timeoutMs: number): OctopusError {
-  const waited = `within ${(timeoutMs / 1000).toFixed(1)} s of releasing reset`;
-  const elsewhere = arrivedRoms(now, search)[0];
-  if (elsewhere !== undefined) {
-    const wanted = search.left[0]?.busPath ?? search.expectedPath;
-    return new OctopusError(
-      'device-came-elsewhere',
-      `a DFU device came at ${elsewhere.busPath}, but the board is at ${wanted}`,
-      {
-        place: elsewhere.busPath,
-        advice:
-          'Another board went into DFU mode by itself. Reset that one; if this board was moved to another port, run octopus reset once.',
-      },
-    );
-  }
-  const old = search.before.find(
-    (device) => usbKind(device) === 'romDfu' && now.some((other) => sameVisit(other, device)),
-  );
-  if (old !== undefined) {
-    return new OctopusError(
-      'device-was-there-before',
-      `the DFU device at ${old.busPath} was there before and did not leave when reset was pulled low`,
-      {
-        place: old.busPath,
-        advice:
-          'It is another board, or the reset wire (diode, direction) does not reach this one. Nothing was written to it.',
-      },
-    );
-  }
-  const back = search.left.find((device) => now.some((other) => other.busPath === device.busPath));
-  if (back !== undefined) {
-    return new OctopusError(
-      'no-device',
-      `the board at ${back.busPath} was reset but came back as before, not in DFU mode`,
-      {
-        place: back.busPath,
-        advice:
-          'Reset works, BOOT0 does not reach the chip: check the BOOT0 wire and its pin in the configuration.',
-      },
-    );
-  }
-  if (search.left.length > 0) {
-    return new OctopusError(
-      'no-device',
-      `the board at ${search.left[0]?.busPath} left the bus, but nothing came back ${waited}`,
-      {
-        place: search.left[0]?.busPath ?? '',
-        advice:
-          'Unplug a display from EXP1/EXP2 (it can hold BOOT1/PB2 high) and anything on the TFT port (traffic on PA10 takes the ROM away from USB), then try again.',
-      },
-    );
-  }
-  return new OctopusError(
-    'no-device',
-    `no board left the bus when reset was pulled low, and none came ${waited}`,
-    {
-      place: 'USB',
-      advice:
-        'Check that the board has power, the USB cable carries data, and the reset wire and its diode reach the RST pin.',
-    },
-  );
 }

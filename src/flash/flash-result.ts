@@ -1,6 +1,7 @@
 // What a flash ends with, and what is remembered of it.
 import { describe } from '../firmware/write-rules.ts';
-import type { BoardMemory } from './board-memory.ts';
+import { recognizeAt } from '../firmware/recognize.ts';
+import { bootloaderMemory, type BoardMemory } from './board-memory.ts';
 import type { Kit } from './kit.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { PrinterOutcome } from './printer-verdict.ts';
@@ -57,8 +58,16 @@ function common(plan: FlashPlan, watch: Stopwatch) {
   };
 }
 
-export function flashMemory(kit: Pick<Kit, 'clock'>, plan: FlashPlan, result: FlashResult): BoardMemory {
+export function flashMemory(
+  kit: Pick<Kit, 'clock'>,
+  plan: FlashPlan,
+  result: FlashResult,
+  { look }: Pick<Written, 'look'>,
+): BoardMemory {
+  const { flashBase } = plan.board.mcu;
+  const isAtBase = plan.image.address === flashBase;
   return {
+    ...bootloaderMemory(isAtBase ? recognizeAt(plan.image.bytes, flashBase) : look.atBase),
     lastFlash: {
       date: new Date(kit.clock.date()).toISOString(),
       version: plan.passport.version,

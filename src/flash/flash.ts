@@ -2,16 +2,19 @@
 import { asOctopusError, hex } from '../errors.ts';
 import { finished, flashMemory, planned } from './flash-result.ts';
 import { recall, remember } from './board-memory.ts';
-import { confirmBoot, expectedBoot } from './confirm.ts';
+import { expectedBoot } from './expected-boot.ts';
+import { confirm } from './verdict.ts';
 import type { Confirmation } from './gate.ts';
-import { passHeaters } from './heaters.ts';
 import type { Kit } from './kit.ts';
 import { preflight, type FlashOptions, type FlashPlan, type ImageFile } from './preflight.ts';
 import { awaitPrinter } from './printer-verdict.ts';
 import type { FlashResult, Report } from './report.ts';
 import { replaceImage } from './replace-image.ts';
 import { watched, type Stopwatch } from './stopwatch.ts';
-import { passGate, visitBootloader, type BoardPlace } from './visit.ts';
+import type { BoardPlace } from './place.ts';
+import { passGate } from './klipper-stopped.ts';
+import { visitBootloader, type VisitKit } from './visit.ts';
+import { findWayIn, type WayIn } from './way-in.ts';
 
 export interface FlashOrder extends FlashOptions {
   readonly place: BoardPlace;
@@ -23,7 +26,7 @@ export interface FlashOrder extends FlashOptions {
   readonly dryRun: boolean;
 }
 
-export type FlashKit = Pick<Kit, 'clock' | 'gpio' | 'printer' | 'recorder' | 'serial' | 'store' | 'usb'>;
+export type FlashKit = VisitKit;
 
 /**
  * Flashes one image onto one board; the caller holds the board's lock.
@@ -40,10 +43,10 @@ export async function flash(
   return watched(kit.clock, report, async (watch) => {
     const plan = preflight(order.place.board, order.file, order);
     await passGate(kit, order.confirm, watch);
-    passHeaters(order.place, order.confirm, watch, order.dryRun);
+    const way = await findWayIn(kit, order, reachOf(plan), watch, order.dryRun);
     watch.plan(await announce(kit, plan), plan.expectMs);
     if (order.dryRun) return planned(plan, watch);
-    return await carryOut(kit, plan, order, watch, signal);
+    return await carryOut(kit, plan, order, way, watch, signal);
   });
 }
 
@@ -52,6 +55,7 @@ export async function carryOut(
   kit: FlashKit,
   plan: FlashPlan,
   order: Omit<FlashOrder, 'file'>,
+  way: WayIn,
   watch: Stopwatch,
   signal?: AbortSignal,
 ): Promise<FlashResult> {
@@ -59,6 +63,7 @@ export async function carryOut(
   const { written, expected, boot } = await visitBootloader(
     kit,
     order,
+    way,
     watch,
     signal,
     replaceImage(kit, plan, order, watch),
@@ -68,7 +73,7 @@ export async function carryOut(
       return {
         written: done,
         expected: toCome,
-        boot: await confirmBoot(kit, order.place.board.name, seat, toCome),
+        boot: await confirm(kit, order.place.board, seat, toCome, watch),
       };
     },
   );
@@ -76,10 +81,15 @@ export async function carryOut(
   watch.begin('printer');
   const printer = await awaitPrinter(kit, expected.version);
   const result = finished(plan, written, boot, printer, watch);
-  await remember(kit, order.place.board.name, flashMemory(kit, plan, result)).catch((error: unknown) =>
+  await remember(kit, order.place.board.name, flashMemory(kit, plan, result, written)).catch((error: unknown) =>
     watch.note(`The flash is done, but could not be noted down: ${asOctopusError(error).message}.`),
   );
   return result;
+}
+
+/** Katapult does not write over itself: what begins before the application needs the ROM. */
+export function reachOf({ board, image }: Pick<FlashPlan, 'board' | 'image'>): 'any' | 'rom' {
+  return image.address < board.applicationAddress ? 'rom' : 'any';
 }
 
 /** One line: what will happen, and how long it should take. */

@@ -46,16 +46,24 @@ export function passHeaters(
       );
       return;
     case 'unknown': {
-      const why = `in DFU mode the ROM of ${place.board.name} may drive ${outputs}, and nothing watches the heaters then`;
       if (confirmed.includes('heaters_unplugged')) {
         watch.note(`In DFU mode the ROM may drive ${outputs}: they stay unplugged until the board is back.`);
       } else if (isDryRun) {
-        watch.note(`To be done for real it needs a word about the heaters: ${why}. ${cures(place.board)}`);
+        watch.note(`To be done for real it needs a word about the heaters: ${why(place.board)}. ${cures(place.board)}`);
       } else {
-        throw new OctopusError('needs-confirmation', why, { place: 'confirm', advice: cures(place.board) });
+        throw heatersUnvouched(place.board);
       }
     }
   }
+}
+
+/** The refusal: nobody said that the heaters which the ROM may drive are cold for good. */
+export function heatersUnvouched(board: Board): OctopusError {
+  return new OctopusError('needs-confirmation', why(board), { place: 'confirm', advice: cures(board) });
+}
+
+function why({ name, heatersDrivenByRom }: Board): string {
+  return `in DFU mode the ROM of ${name} may drive ${heatersDrivenByRom.join(' and ')}, and nothing watches the heaters then`;
 }
 
 function cures({ name, heatersDrivenByRom }: Board): string {

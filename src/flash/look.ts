@@ -1,6 +1,6 @@
 // Looking at a chip before it is changed, and keeping a copy of what would be lost.
 import { recognizeAt } from '../firmware/recognize.ts';
-import type { Resident } from '../firmware/passport.ts';
+import { NOTHING_KNOWN, type Resident } from '../firmware/passport.ts';
 import { describe } from '../firmware/write-rules.ts';
 import type { Board } from '../boards/types.ts';
 import { findKept, hasWhole, keepBackup, type BackupFacts } from './backup.ts';
@@ -15,6 +15,9 @@ import type { TornSectors } from './torn-sectors.ts';
 const BOOTLOADER_LOOK_BYTES = 32 * 1024;
 /** A Klipper of 46 KiB has its dictionary 36 to 40 KiB in: enough of it to know transport and version. */
 const APPLICATION_LOOK_BYTES = 96 * 1024;
+
+/** By Katapult's 64-byte blocks more than this takes minutes, and an RP2040's 2 MiB are mostly empty. */
+const WHOLE_AT_MOST_BYTES = 1024 * 1024;
 
 export interface Look {
   /** The bytes of the plan's sectors as they are now. */
@@ -40,18 +43,23 @@ export async function lookAt(
   const { board, image, sectors } = plan;
   const { flashBase } = board.mcu;
   const sizeBytes = sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
-  if (!(await hasWhole(kit, board.name, chip.identity.uid))) {
+  const isWholeKept =
+    chip.identity.flashSizeBytes > WHOLE_AT_MOST_BYTES ||
+    (await hasWhole(kit, board.name, chip.identity.uid));
+  if (!isWholeKept) {
     const bytes = await readWhole(chip, board, torn, watch);
     const from = image.address - flashBase;
     const current = bytes.subarray(from, from + sizeBytes);
     return {
-      ...residents(board, bytes),
+      ...residents(board, bytes, chip),
       current,
       worthKeeping: { what: 'whole', address: flashBase, bytes },
     };
   }
   // An image that replaces only part of a bootloader does not show the whole of it.
-  const seenFromBase = image.address === flashBase ? sizeBytes : 0;
+  // A Katapult that answers tells of itself.
+  const bootloader = runningBootloader(chip, board);
+  const seenFromBase = bootloader !== undefined ? BOOTLOADER_LOOK_BYTES : image.address === flashBase ? sizeBytes : 0;
   const baseBytes = seenFromBase >= BOOTLOADER_LOOK_BYTES ? 0 : BOOTLOADER_LOOK_BYTES;
   const applicationBytes = looksBehind(plan) ? APPLICATION_LOOK_BYTES : 0;
   const total = sizeBytes + baseBytes + applicationBytes;
@@ -68,7 +76,7 @@ export async function lookAt(
   const behind = applicationBytes === 0 ? undefined : await read(board.applicationAddress, applicationBytes);
   return {
     current,
-    atBase: recognizeAt(base ?? current, flashBase),
+    atBase: bootloader ?? recognizeAt(base ?? current, flashBase),
     application: recognizeAt(
       behind ?? current,
       behind === undefined ? image.address : board.applicationAddress,
@@ -101,9 +109,11 @@ export async function keepWhole(
   board: Board,
   torn: TornSectors,
   watch: Stopwatch,
-): Promise<BackupOutcome> {
+): Promise<{ readonly kept: BackupOutcome; readonly atBase: Resident; readonly application: Resident }> {
   const bytes = await readWhole(chip, board, torn, watch);
-  return keepBackup(kit, factsOf(board, chip, 'whole', board.mcu.flashBase, residents(board, bytes)), bytes);
+  const seen = residents(board, bytes, chip);
+  const facts = factsOf(board, chip, 'whole', board.mcu.flashBase, seen);
+  return { ...seen, kept: await keepBackup(kit, facts, bytes) };
 }
 
 function readWhole(chip: Bootloader, board: Board, torn: TornSectors, watch: Stopwatch): Promise<Uint8Array> {
@@ -112,10 +122,31 @@ function readWhole(chip: Bootloader, board: Board, torn: TornSectors, watch: Sto
 }
 
 /** What a dump of the whole flash holds at its start and where bootloaders launch the application. */
-export function residents(board: Board, whole: Uint8Array): { atBase: Resident; application: Resident } {
-  const atBase = recognizeAt(whole, board.mcu.flashBase);
+export function residents(
+  board: Board,
+  whole: Uint8Array,
+  chip?: Bootloader,
+): { atBase: Resident; application: Resident } {
+  const running = chip === undefined ? undefined : runningBootloader(chip, board);
+  const atBase = running ?? recognizeAt(whole, board.mcu.flashBase);
   const launches = atBase.launchAddress ?? board.applicationAddress;
   return { atBase, application: recognizeAt(whole.subarray(launches - board.mcu.flashBase), launches) };
+}
+
+/** The Katapult that answers us: it says by itself where it launches. */
+function runningBootloader({ kind, identity }: Bootloader, { mcu }: Board): Resident | undefined {
+  if (kind !== 'katapult') return undefined;
+  const { version, launchAddress } = identity;
+  const unread = { address: mcu.flashBase, sizeBytes: null, sha256: null };
+  return {
+    ...NOTHING_KNOWN,
+    ...unread,
+    kind: 'katapult',
+    linkAddress: mcu.flashBase,
+    mcu: mcu.name,
+    version,
+    launchAddress,
+  };
 }
 
 function factsOf(

@@ -3,6 +3,7 @@ import { OctopusError, hex } from '../errors.ts';
 import { planWrite, type WritePlan } from '../firmware/plan.ts';
 import type { Resident } from '../firmware/passport.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
+import { stateOf } from './boot-without-wires.ts';
 import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
 import { keepLook, lookAt, type Look } from './look.ts';
@@ -10,6 +11,7 @@ import { judgePlan, type FlashOptions, type FlashPlan } from './preflight.ts';
 import type { BackupOutcome } from './report.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import type { TornSectors } from './torn-sectors.ts';
+import type { Inside } from './visit.ts';
 import { verifyFailed } from './verify.ts';
 
 /** What was done while the bootloader answered. */
@@ -40,24 +42,28 @@ export function replaceImage(
   plan: FlashPlan,
   options: ReplaceOptions,
   watch: Stopwatch,
-): (chip: Bootloader, torn: TornSectors, lastExit: () => void) => Promise<Written> {
+): Inside<Written> {
   const { image } = plan;
   let decided: Decided | undefined;
   let bytesWritten = 0;
-  return async (chip, torn, lastExit) => {
+  return async (chip, visit) => {
+    const { torn } = visit;
     refuseOverrun(plan, chip);
     watch.begin('backup');
     const look = await lookAt(kit, chip, plan, torn, watch);
     const owed = planAgainst(plan, chip, torn, look.current);
+    if (decided === undefined) visit.application = stateOf(look);
     decided ??= await decide(kit, plan, options, chip, look, owed);
 
     // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
-    lastExit();
+    visit.lastExit();
 
     if (owed.erase.length > 0) {
+      visit.application = 'torn';
       watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${decided.backup?.id}. Flash again, or octopus restore.`;
     }
     await writeAndVerify(plan, owed, options, chip, torn, watch, (bytes) => (bytesWritten += bytes));
+    visit.application = 'whole';
     const readBack = options.verify ? 'written and read back' : 'written';
     watch.onBoard = `${hex(image.address)} holds the new firmware, ${readBack}; it was not seen to run yet.`;
     return { ...decided, bytesWritten, verified: options.verify || bytesWritten === 0 };

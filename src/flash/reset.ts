@@ -1,10 +1,12 @@
 // One pulse on the reset wire, and a look at what comes back: octopus.reset.
 import { appearTimeoutMs, recall, remember } from './board-memory.ts';
-import { pulseReset } from './enter-bootloader.ts';
+import { pulseReset } from './reset-pulse.ts';
 import { withLines } from './lines.ts';
 import type { Report } from './report.ts';
 import { watched } from './stopwatch.ts';
-import { passGate, withKlipperStopped, type VisitKit, type VisitOrder } from './visit.ts';
+import type { WiredOrder } from './place.ts';
+import { passGate, withKlipperStopped } from './klipper-stopped.ts';
+import type { VisitKit } from './visit.ts';
 import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
 export interface ResetSeen {
@@ -17,7 +19,7 @@ export interface ResetSeen {
 
 export async function reset(
   kit: VisitKit,
-  order: VisitOrder,
+  order: WiredOrder,
   report: Report,
   signal?: AbortSignal,
 ): Promise<ResetSeen> {

@@ -6,14 +6,15 @@ import type { Board } from '../boards/types.ts';
 import type { Resident } from '../firmware/passport.ts';
 import { residents } from './look.ts';
 import { readBackup, regionName, type BackupRecord } from './backup.ts';
-import { carryOut, type FlashKit } from './flash.ts';
+import { carryOut, reachOf, type FlashKit } from './flash.ts';
 import { planned } from './flash-result.ts';
 import type { Confirmation } from './gate.ts';
-import { passHeaters } from './heaters.ts';
 import { estimateMs, type FlashPlan } from './preflight.ts';
 import type { FlashResult, Report } from './report.ts';
 import { watched } from './stopwatch.ts';
-import { passGate, type BoardPlace } from './visit.ts';
+import type { BoardPlace } from './place.ts';
+import { passGate } from './klipper-stopped.ts';
+import { findWayIn } from './way-in.ts';
 
 export interface RestoreOrder {
   readonly place: BoardPlace;
@@ -36,7 +37,7 @@ export async function restore(
     const { record, bytes } = await readBackup(kit, board.name, order.backup);
     const plan = planOf(order.place, record, bytes);
     await passGate(kit, order.confirm, watch);
-    passHeaters(order.place, order.confirm, watch, order.dryRun);
+    const way = await findWayIn(kit, order, reachOf(plan), watch, order.dryRun);
     const seconds = Math.ceil(plan.expectMs / 1000);
     watch.plan(
       `${board.name}: restore of ${regionName(record.address, record.sizeBytes)} as it was on ${record.date}, about ${seconds} s`,
@@ -51,7 +52,7 @@ export async function restore(
       force: [],
       replaceBootloader: true,
     };
-    return await carryOut(kit, plan, options, watch, signal);
+    return await carryOut(kit, plan, options, way, watch, signal);
   });
 }
 

@@ -2,7 +2,7 @@
 import { listBackups } from './backup.ts';
 import { recall, type BoardMemory } from './board-memory.ts';
 import type { Kit } from './kit.ts';
-import type { BoardPlace } from './visit.ts';
+import type { BoardPlace } from './place.ts';
 import { usbKind, type UsbKind } from './watch-usb.ts';
 import type { PrinterReading } from '../ports/printer.ts';
 

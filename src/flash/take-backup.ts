@@ -1,11 +1,15 @@
 // The whole flash read and kept, nothing changed: octopus.backup.
 import { readBackup, type BackupRecord } from './backup.ts';
+import { stateOf } from './boot-without-wires.ts';
+import { bootloaderMemory, remember } from './board-memory.ts';
 import { refuseRomAgain } from './confirm.ts';
-import { passHeaters } from './heaters.ts';
 import { keepWhole } from './look.ts';
 import type { BackupOutcome, Report, Timings } from './report.ts';
 import { watched } from './stopwatch.ts';
-import { passGate, visitBootloader, type VisitKit, type VisitOrder } from './visit.ts';
+import type { VisitOrder } from './place.ts';
+import { passGate } from './klipper-stopped.ts';
+import { visitBootloader, type VisitKit } from './visit.ts';
+import { findWayIn } from './way-in.ts';
 
 export interface BackupTaken {
   readonly backup: BackupOutcome;
@@ -24,16 +28,20 @@ export async function takeBackup(
   return watched(kit.clock, report, async (watch) => {
     const { board } = order.place;
     await passGate(kit, order.confirm, watch);
-    passHeaters(order.place, order.confirm, watch);
+    const way = await findWayIn(kit, order, 'any', watch);
     watch.onBoard = 'The board was not changed.';
     const backup = await visitBootloader(
       kit,
       order,
+      way,
       watch,
       signal,
-      async (chip, torn) => {
+      async (chip, visit) => {
         watch.begin('backup');
-        return keepWhole(kit, chip, board, torn, watch);
+        const { kept, atBase, application } = await keepWhole(kit, chip, board, visit.torn, watch);
+        visit.application = stateOf({ atBase, application });
+        await remember(kit, board.name, bootloaderMemory(atBase));
+        return kept;
       },
       async (kept, seat) => {
         watch.begin('confirm');

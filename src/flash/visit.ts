@@ -1,139 +1,149 @@
-// A visit to a board's bootloader: Klipper stopped, lines opened, ROM entered, something done there, board booted,
-// Klipper started again. Whatever happens, the lines float, the board is out of DFU mode and Klipper runs.
+// A visit to a board's bootloader: Klipper stopped, lines opened, bootloader entered, something done there, board booted,
+// Klipper started again. Whatever happens, the lines float, the board is out of its bootloader where firmware is whole,
+// and Klipper runs.
 import type { Board } from '../boards/types.ts';
 import { OctopusError, asOctopusError, hex } from '../errors.ts';
-import type { LinePins } from '../ports/gpio.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
+import { openArrival, type Arrival } from './arrival.ts';
 import type { Bootloader } from './bootloader.ts';
 import { recall, remember, type BoardMemory } from './board-memory.ts';
+import { bootWithoutWires, type ApplicationState } from './boot-without-wires.ts';
 import { refuseRomAgain } from './confirm.ts';
-import { openDfuseBootloader } from './dfuse-bootloader.ts';
 import { DfuStay } from './dfu-stay.ts';
-import { enterRomByWire, pulseReset } from './enter-bootloader.ts';
-import { ForeignStarts } from './foreign-starts.ts';
-import { judgeGate, type Confirmation } from './gate.ts';
-import { heaterSafety, withHeatersOff, type HeaterSafety } from './heaters.ts';
+import { byWire, enterBootloader } from './enter-bootloader.ts';
+import type { ForeignStarts } from './foreign-starts.ts';
+import { heaterSafety, heatersUnvouched, withHeatersOff } from './heaters.ts';
 import type { Kit } from './kit.ts';
+import { withKlipperStopped } from './klipper-stopped.ts';
 import { withLines, type BoardLines } from './lines.ts';
+import type { CanPlace, VisitOrder } from './place.ts';
+import { pulseReset } from './reset-pulse.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import { TornSectors } from './torn-sectors.ts';
 import { usbKind } from './watch-usb.ts';
-
-export type { HeaterSafety } from './heaters.ts';
-
-/** A board where it is: what it is and how it is wired. */
-export interface BoardPlace {
-  readonly board: Board;
-  readonly pins: LinePins;
-  readonly heaters: HeaterSafety;
-}
-
-/** What a walk is asked for: where, and what the caller vouches for. */
-export interface VisitOrder {
-  readonly place: BoardPlace;
-  readonly confirm: readonly Confirmation[];
-}
+import type { WayIn } from './way-in.ts';
 
 /** Where the board sat, and when it was let go to boot. */
 export interface Seat {
   readonly busPath: string;
+  /** Where a node on CAN is. */
+  readonly node: CanPlace | undefined;
   /** Klipper, stopped: its port is free while nobody else starts it. */
   readonly klipper: Pick<ForeignStarts, 'mayRun' | 'settled'>;
   readonly releasedAtMs: number;
+  /** It was let go by its reset line, or by its bootloader's word, which proves no cold start. */
+  readonly wasReset: boolean;
   readonly memory: BoardMemory;
 }
 
-export type VisitKit = Pick<Kit, 'clock' | 'gpio' | 'printer' | 'recorder' | 'store' | 'usb'>;
+export type VisitKit = Pick<
+  Kit,
+  'can' | 'clock' | 'gpio' | 'printer' | 'recorder' | 'serial' | 'store' | 'usb'
+>;
 
-/** Asks the gate and passes its warnings on, each once. Throws `gate-closed`, `needs-confirmation`. */
-export async function passGate(
-  kit: Pick<Kit, 'printer'>,
-  confirmed: readonly Confirmation[],
-  watch: Stopwatch,
-): Promise<void> {
-  for (const warning of judgeGate(await kit.printer.read(), confirmed))
-    if (!watch.notes.includes(warning)) watch.note(warning);
+/** What the work gets beside the chip. */
+export interface Visit {
+  readonly torn: TornSectors;
+  readonly stay: DfuStay;
+  /** Throws if the job was cancelled, and ends all cancelling: called before anything is changed. */
+  readonly lastExit: () => void;
+  /** What would start if the board were let go now, as far as it is known; the work keeps it true. */
+  application: ApplicationState;
 }
+export type Inside<T> = (chip: Bootloader, visit: Visit) => Promise<T>;
 
-/** `lastExit` throws if the job was cancelled, and ends all cancelling: called before anything is changed. */
-export type Inside<T> = (
-  chip: Bootloader,
-  torn: TornSectors,
-  lastExit: () => void,
-  stay: DfuStay,
-) => Promise<T>;
+/** Each time Katapult hangs, two resets bring it back; a link that spoils every second frame is broken. */
+const MOST_WEDGES = 3;
 
 /**
+ * @param way from `findWayIn`
  * @param inside what to do while the bootloader answers; done again after a chip stopped answering and was reset
  * @param after what to look at once the board was let go; Klipper is still stopped, so the port is free
  */
 export async function visitBootloader<T, R>(
   kit: VisitKit,
   order: VisitOrder,
+  way: WayIn,
   watch: Stopwatch,
   signal: AbortSignal | undefined,
   inside: Inside<T>,
   after: (done: T, seat: Seat) => Promise<R>,
 ): Promise<R> {
-  const { board, pins } = order.place;
-  const isLimited = heaterSafety(order.place).kind !== 'unused';
+  const { place } = order;
+  const { board, pins } = place;
   return withKlipperStopped(kit, order, watch, signal, async (klipper) => {
     const memory = await recall(kit, board.name);
     let busPath = memory.busPath;
-    const visit = async (lines: BoardLines): Promise<R> => {
+    const visit = async (lines: BoardLines | undefined): Promise<R> => {
       const torn = new TornSectors(board.mcu.sectors);
-      // Behind the last exit nobody can cancel any more, a second entry into the ROM included.
+      // Behind the last exit nobody can cancel any more, a second entry included.
       let cancel = signal;
       let isBehindExit = false;
       let hasLeft = false;
+      let { plan } = way;
       // A reset into the ROM again lets nothing cool down: the 60 s are those of all entries.
       let since: number | undefined;
       const leave = async (): Promise<void> => {
+        if (lines === undefined) return;
         await letGo(kit, lines, watch);
         hasLeft = true;
       };
-      const workOn = async (device: UsbDeviceInfo, romAppearsMs: number, stay: DfuStay): Promise<T> => {
-        const chip = await openDfuseBootloader(kit, device, board.mcu);
-        const lastExit = (): void => {
-          cancel?.throwIfAborted();
-          stay.lastExit();
-          cancel = undefined;
-          isBehindExit = true;
+      const workOn = async (arrival: Arrival, stay: DfuStay): Promise<T> => {
+        const chip = await openArrival(kit, arrival, board);
+        const ran = arrival.kind === 'katapult-can' ? arrival.ranBefore : ranKlipper(arrival.before);
+        const here: Visit = {
+          torn,
+          stay,
+          lastExit: () => {
+            cancel?.throwIfAborted();
+            stay.lastExit();
+            cancel = undefined;
+            isBehindExit = true;
+          },
+          application: ran && !isBehindExit ? 'whole' : 'unknown',
         };
         try {
-          await remember(kit, board.name, {
-            busPath: device.busPath,
-            chipUid: chip.identity.uid,
-            romAppearsMs,
-          });
-          return await inside(stay.listen(chip), torn, lastExit, stay);
+          await remember(kit, board.name, learnt(arrival, chip, memory));
+          return await inside(stay.listen(chip), here);
         } finally {
+          if (lines === undefined) await bootWithoutWires(chip, board, here.application, watch);
           await chip.close();
         }
       };
       const enterAndDo = async (): Promise<T> => {
         watch.begin('enter');
-        const { device, before, appearedAfterMs } = await enterRomByWire(kit, lines, memory, cancel);
-        busPath = device.busPath;
-        refuseOtherChip(board, before);
-        since ??= kit.clock.now() - appearedAfterMs;
-        const stay = new DfuStay(kit.clock, since, isLimited);
+        const arrival = await enterBootloader(kit, { ...way, plan, place, lines, watch }, cancel);
+        if (arrival.kind !== 'katapult-can') {
+          busPath = arrival.device.busPath;
+          refuseOtherChip(board, arrival.before);
+        }
+        const isRom = arrival.kind === 'rom';
+        if (isRom && !way.mayEnterRom) throw heatersUnvouched(board);
+        if (isRom) since ??= kit.clock.now() - arrival.appearedAfterMs;
+        const isLimited = isRom && heaterSafety(place).kind !== 'unused';
+        const stay = new DfuStay(kit.clock, since ?? kit.clock.now(), isLimited);
         if (isBehindExit) stay.lastExit();
-        const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
-        return await stay.within(workOn(device, romAppearsMs, stay), leave);
+        return await stay.within(workOn(arrival, stay), leave);
+      };
+      const enterAgainByWire = (): boolean => {
+        const tries = lines === undefined ? [] : byWire(plan);
+        plan = { ...plan, tries };
+        return tries.length > 0;
       };
       let done: T;
       try {
-        done = await againWhileLearning(enterAndDo, torn, watch);
+        done = await againWhileItHelps(enterAndDo, torn, enterAgainByWire, watch);
       } catch (error) {
         // Once is enough: Katapult takes two resets within half a second for a wish to stay.
-        if (hasLeft) throw error;
+        if (hasLeft || lines === undefined) throw error;
         // The old application is booted again, or at least the board leaves DFU mode with its heaters.
         await letGo(kit, lines, watch).catch(() => {});
         throw error;
       }
-      const releasedAtMs = await letGo(kit, lines, watch);
-      return after(done, { busPath: busPath ?? '', releasedAtMs, memory, klipper });
+      if (lines !== undefined) await letGo(kit, lines, watch);
+      const releasedAtMs = kit.clock.now();
+      const wasReset = lines !== undefined;
+      return after(done, { busPath: busPath ?? '', node: way.node, releasedAtMs, wasReset, memory, klipper });
     };
     const isStillInRom = async (): Promise<boolean> => {
       // A power device may start Klipper itself when it is switched on (bound_services): that is no longer foreign.
@@ -144,22 +154,33 @@ export async function visitBootloader<T, R>(
         () => true,
       );
     };
-    return withHeatersOff(kit, order.place, watch, () => withLines(kit, pins, visit), isStillInRom);
+    const inLines = () => (pins === undefined ? visit(undefined) : withLines(kit, pins, visit));
+    return way.entersRom ? withHeatersOff(kit, place, watch, inLines, isStillInRom) : inLines();
   });
 }
 
-/** A chip that stopped answering in a read is reset into its ROM again, as long as each silence teaches something. */
-async function againWhileLearning<T>(
+/**
+ * A chip that stopped answering in a read is reset into its ROM again, as long as each silence teaches something; a
+ * Katapult that hangs is brought back by its reset wire.
+ */
+async function againWhileItHelps<T>(
   work: () => Promise<T>,
   torn: TornSectors,
+  enterAgainByWire: () => boolean,
   watch: Stopwatch,
 ): Promise<T> {
-  for (;;) {
+  for (let wedges = 0; ; ) {
     const known = torn.lessons;
     try {
       return await work();
     } catch (error) {
-      if (torn.lessons === known || asOctopusError(error).code === 'dfu-too-long') throw error;
+      const { code, message } = asOctopusError(error);
+      if (code === 'katapult-wedged' && wedges < MOST_WEDGES && enterAgainByWire()) {
+        wedges += 1;
+        watch.note(`${message}: it is reset by wire and asked again.`);
+        continue;
+      }
+      if (torn.lessons === known || code === 'dfu-too-long') throw error;
       const around = torn.addresses.map(hex).join(', ');
       watch.note(
         around === ''
@@ -171,47 +192,25 @@ async function againWhileLearning<T>(
 }
 
 /** Boots by reset with BOOT0 floating: the start a printer makes when it is switched on. */
-async function letGo(kit: VisitKit, lines: BoardLines, watch: Stopwatch): Promise<number> {
+async function letGo(kit: VisitKit, lines: BoardLines, watch: Stopwatch): Promise<void> {
   watch.begin('boot');
   // A disk that is full by now must not keep the board in DFU mode.
   await kit.recorder.before({ kind: 'boot' }).catch(() => {});
   await pulseReset(kit, lines);
-  return kit.clock.now();
 }
 
-/**
- * Klipper stopped around `work`, and kept stopped. The gate is asked once more in the moment before: since the preflight
- * somebody may have begun a print or switched a heater on. Then nothing is touched, Klipper included.
- */
-export async function withKlipperStopped<T>(
-  kit: Pick<Kit, 'printer' | 'recorder'>,
-  { confirm }: Pick<VisitOrder, 'confirm'>,
-  watch: Stopwatch,
-  signal: AbortSignal | undefined,
-  work: (klipper: ForeignStarts) => Promise<T>,
-): Promise<T> {
-  signal?.throwIfAborted();
-  watch.begin('stop');
-  await kit.recorder.before({ kind: 'stop-klipper' });
-  await passGate(kit, confirm, watch);
-  signal?.throwIfAborted();
-  const klipper = new ForeignStarts(kit, watch);
-  try {
-    await kit.printer.stopKlipper();
-    signal?.throwIfAborted();
-    return await work(klipper);
-  } finally {
-    await klipper.end();
-    await kit.recorder.before({ kind: 'start-klipper' }).catch(() => {});
-    // An ending of its own must not hide how the board fared.
-    await kit.printer.startKlipper().catch(async (error: unknown) => {
-      // On record that it is still stopped: the next start of the daemon starts it.
-      await kit.recorder.before({ kind: 'stop-klipper' }).catch(() => {});
-      watch.note(
-        `Klipper could not be started: ${asOctopusError(error).message}. Start it by hand, or wait: the daemon starts it when Moonraker is back.`,
-      );
-    });
-  }
+function learnt(arrival: Arrival, { identity }: Bootloader, memory: BoardMemory): BoardMemory {
+  if (arrival.kind === 'katapult-can') return {};
+  const { device, kind, appearedAfterMs } = arrival;
+  const uid = identity.uid ?? memory.chipUid ?? null;
+  if (kind === 'katapult') return { busPath: device.busPath, chipUid: uid, bootloader: 'katapult' };
+  const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
+  return { busPath: device.busPath, chipUid: identity.uid, romAppearsMs };
+}
+
+function ranKlipper(before: UsbDeviceInfo | undefined): boolean {
+  const kind = before && usbKind(before);
+  return kind === 'klipper' || kind === 'klipperBridge';
 }
 
 /** Firmware that was running says which chip it runs on; two chips can show the same ROM. */

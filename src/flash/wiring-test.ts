@@ -4,12 +4,15 @@
 import { OctopusError } from '../errors.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { recall, remember } from './board-memory.ts';
-import { enterRomByWire, pulseReset } from './enter-bootloader.ts';
+import { enterRomByWire } from './enter-rom-by-wire.ts';
 import { passHeaters, withHeatersOff } from './heaters.ts';
 import { HOLD_MIN_MS, withLines, type BoardLines } from './lines.ts';
+import { pulseReset } from './reset-pulse.ts';
 import type { Report } from './report.ts';
 import { watched, type Stopwatch } from './stopwatch.ts';
-import { passGate, withKlipperStopped, type VisitKit, type VisitOrder } from './visit.ts';
+import type { WiredOrder } from './place.ts';
+import { passGate, withKlipperStopped } from './klipper-stopped.ts';
+import type { VisitKit } from './visit.ts';
 import { sameVisit, usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
 export interface WiringProof {
@@ -34,7 +37,7 @@ const PULSES_MS = [1, 3, 10, 30, HOLD_MIN_MS] as const;
 /** Throws what it found: which wire, jumper or capacitor. The flash is not touched. */
 export async function testWiring(
   kit: VisitKit,
-  order: VisitOrder,
+  order: WiredOrder,
   report: Report,
   signal?: AbortSignal,
 ): Promise<WiringProof> {

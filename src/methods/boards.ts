@@ -1,7 +1,8 @@
 // Methods: the boards that requests may name. With a configuration its sections, without one the known models.
 import { boardByName, boardNames } from '../boards/boards.ts';
 import { OctopusError } from '../errors.ts';
-import type { BoardPlace, HeaterSafety } from '../flash/visit.ts';
+import type { HeaterSafety } from '../flash/heaters.ts';
+import type { BoardPlace } from '../flash/place.ts';
 import type { LinePins } from '../ports/gpio.ts';
 
 export interface BoardBook {
@@ -16,19 +17,16 @@ export interface BoardBook {
   imageOf(name: string): string | undefined;
 }
 
-/** How a configuration writes that a board has no wires to this host (src/config/pins.ts). */
-const NO_WIRE = 'none';
-
-export function hasWires({ boot0, nrst }: LinePins): boolean {
-  return boot0 !== NO_WIRE && nrst !== NO_WIRE;
-}
-
-/** Throws `bad-config`: nothing that drives the lines is begun on a board without wires. */
-export function requireWires({ board, pins }: BoardPlace): void {
-  if (hasWires(pins)) return;
+/** Throws `bad-config` for what only the lines can do, on a board without wires. */
+export function requireWires(
+  place: BoardPlace,
+  what: string,
+): asserts place is BoardPlace & { readonly pins: LinePins } {
+  const { board, pins } = place;
+  if (pins !== undefined) return;
   throw new OctopusError(
     'bad-config',
-    `${board.name} has no wires, and this version reaches a board by wire only`,
+    `${board.name} has no wires, and ${what} works by wire only`,
     {
       place: 'boot0_pin',
       advice: `Wire BOOT0 and reset (octopus wiring), and name both pins under [board ${board.name}] in host.conf.`,

@@ -2,7 +2,7 @@
 import type { JobBook } from '../jobs/book.ts';
 import type { Kit } from '../flash/kit.ts';
 import type { Report } from '../flash/report.ts';
-import type { BoardPlace } from '../flash/visit.ts';
+import type { BoardPlace } from '../flash/place.ts';
 import type { JobKit } from '../jobs/runner.ts';
 import type { Recorder } from '../ports/recorder.ts';
 import { requireWires, type BoardBook } from './boards.ts';
@@ -83,6 +83,8 @@ interface MethodSpec<N extends Needs, P extends Parameters, A extends object, L>
   readonly needs: N;
   readonly isLocal?: true;
   readonly isRescue?: true;
+  /** Done by the lines themselves, so that a board without wires cannot have it. */
+  readonly byWire?: true;
   readonly parameters: P;
   /** A job that only looks: it needs nobody's leave. */
   readonly onlyLooks?: (values: ValuesOf<P>) => boolean;
@@ -110,7 +112,7 @@ export function defineMethod<N extends Needs, const P extends Parameters, A exte
       const values = checkParameters(name, parameters, withDefaults(parameters, given, boards));
       const board = 'board' in values && typeof values.board === 'string' ? values.board : undefined;
       const place = board === undefined ? undefined : boards.place(board);
-      if (needs === 'job' && place !== undefined) requireWires(place);
+      if (spec.byWire === true && place !== undefined) requireWires(place, name);
       let loading: Promise<L> | undefined;
       return {
         board,

@@ -7,6 +7,7 @@ export const reset = defineMethod({
   name: 'octopus.reset',
   summary: 'one pulse on the reset wire, and a look at what comes back',
   needs: 'job',
+  byWire: true,
   parameters: { board, confirm },
   async run({ kit, place }, values, report, signal) {
     const order = { place: place(values.board), confirm: values.confirm };

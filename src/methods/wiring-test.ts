@@ -7,6 +7,7 @@ export const wiringTest = defineMethod({
   name: 'octopus.wiring_test',
   summary: 'prove the two wires: reset alone, BOOT0 with reset, and back; measure how fast this board is',
   needs: 'job',
+  byWire: true,
   isLocal: true,
   parameters: { board, confirm },
   async run({ kit, place }, values, report, signal) {

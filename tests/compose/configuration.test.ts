@@ -118,7 +118,7 @@ test('a board without wires is known, and says so when it is to be reached', asy
   expect(boards?.names).toEqual([F446]);
   const place = boards?.place(F446);
   if (place === undefined) throw new Error('no place');
-  expect(await failureOf((async () => requireWires(place))())).toMatchObject({
+  expect(await failureOf((async () => requireWires(place, 'octopus.reset'))())).toMatchObject({
     code: 'bad-config',
     advice: expect.stringContaining('host.conf'),
   });

@@ -36,8 +36,8 @@ test('a start without a configuration forgets nothing; nonsense on the disk is n
 });
 
 test('a board without wires refuses what drives them, with the cure', () => {
-  expect(() => requireWires(configured.place('octopus-v1.1-f446'))).not.toThrow();
-  expect(() => requireWires(configured.place('octopus-pro-f446'))).toThrow(
+  expect(() => requireWires(configured.place('octopus-v1.1-f446'), 'reset')).not.toThrow();
+  expect(() => requireWires(configured.place('octopus-pro-f446'), 'reset')).toThrow(
     expect.objectContaining({ code: 'bad-config', advice: expect.stringMatching(/host\.conf/) }),
   );
 });

@@ -3,7 +3,7 @@ import { boardByName } from '../../src/boards/boards.ts';
 import type { Confirmation } from '../../src/flash/gate.ts';
 import { flash, type FlashKit, type FlashOrder } from '../../src/flash/flash.ts';
 import type { FlashEvent, FlashResult } from '../../src/flash/report.ts';
-import type { BoardPlace } from '../../src/flash/visit.ts';
+import type { BoardPlace } from '../../src/flash/place.ts';
 import type { Step } from '../../src/ports/recorder.ts';
 import { createBench, type BenchOptions, type VirtualBench } from '../../src/virtual/bench.ts';
 import { forgeKlipper, type ForgeKlipper } from '../../src/virtual/forge.ts';
