@@ -1,5 +1,17 @@
 // Boards and chips as data. A new board is a JSON file in `boards/`; a new chip one in `mcus/`.
-import { array, boolean, enums, integer, number, object, pattern, string, type Infer } from 'superstruct';
+import {
+  array,
+  boolean,
+  enums,
+  integer,
+  nullable,
+  number,
+  object,
+  optional,
+  pattern,
+  string,
+  type Infer,
+} from 'superstruct';
 
 const Hex = pattern(string(), /^0x[0-9a-f]{8}$/);
 
@@ -9,40 +21,54 @@ export const McuStruct = object({
   flashBase: Hex,
   /** Runs of equal sectors from flashBase on. */
   sectors: array(object({ count: integer(), sizeKib: integer() })),
-  /** Memory maps this chip's ROM was seen to show: DfuSe sector runs of alternate setting 0. */
-  romMaps: array(string()),
-  /** bcdDevice of its ROM in DFU mode. */
-  romBcdDevice: integer(),
-  /** The second GETSTATUS is held until the work is done: proven for this ROM generation. */
-  holdsGetStatus: boolean(),
+  /** Its DfuSe ROM, as seen on real chips; absent where none was seen, or the chip has none (RP2040). */
+  rom: optional(
+    object({
+      /** Memory maps this ROM was seen to show: DfuSe sector runs of alternate setting 0. */
+      maps: array(string()),
+      /** bcdDevice in DFU mode. */
+      bcdDevice: integer(),
+      /** The second GETSTATUS is held until the work is done: proven for this ROM generation. */
+      holdsGetStatus: boolean(),
+      /** A read makes the next write lose its first bytes (H723, real-silicon.md and facts 5). */
+      readSpoilsNextWrite: boolean(),
+    }),
+  ),
+  /** Running firmware that talks USB can start `rom` by itself; where false, only BOOT0 leads there. */
+  romBySoftware: boolean(),
   /** Smallest unit the flash programs: images are padded to it. */
   programWordBytes: integer(),
-  /** A read makes the next write lose its first bytes (H723, real-silicon.md and facts 5). */
-  readSpoilsNextWrite: boolean(),
-  /** Unique id (12 bytes) and flash size (KiB, u16) registers of the reference manual. */
-  uidAddress: Hex,
-  flashSizeAddress: Hex,
-  /** Typical and worst erase times, ms, by sector size in KiB, and program time per byte, us: datasheet, x8. */
+  /** Unique id (12 bytes) and flash size (KiB, u16) registers of the reference manual; an RP2040 has neither in memory. */
+  uidAddress: optional(Hex),
+  flashSizeAddress: optional(Hex),
+  /** Typical and worst erase times, ms, by sector size in KiB, and program time per byte, us: datasheet, x8 on an F4 or H7. */
   eraseMs: array(object({ sizeKib: integer(), typical: number(), worst: number() })),
   programUsPerByte: object({ typical: number(), worst: number() }),
   source: string(),
 });
 
+/** The ways into a bootloader, as the routes that `src/flash/` knows are named. */
+const ROUTES = ['touch-1200', 'can-request', 'double-reset', 'boot0-nrst', 'by-hand'] as const;
+
 export const BoardStruct = object({
   name: string(),
   title: string(),
+  /** A mainboard is reached by USB and two wires, a toolhead by its CAN bus. */
+  kind: enums(['mainboard', 'toolhead']),
   revision: string(),
   mcu: string(),
-  crystalHz: integer(),
+  /** Null where firmware for it runs on the chip's own oscillator. */
+  crystalHz: nullable(integer()),
   /** Where the stock bootloader, and a Katapult in its place, launches the application. */
   applicationAddress: Hex,
   /** Heater outputs on pins that the ROM drives while it looks for a host. */
   heatersDrivenByRom: array(string()),
-  routes: array(enums(['boot0-nrst'])),
+  /** Ways into its bootloader, in the order to be tried. */
+  routes: array(enums(ROUTES)),
   source: string(),
 });
 
-type McuData = Infer<typeof McuStruct>;
+export type McuData = Infer<typeof McuStruct>;
 type BoardData = Infer<typeof BoardStruct>;
 
 export interface Sector {
@@ -50,11 +76,15 @@ export interface Sector {
   readonly sizeBytes: number;
 }
 
+export type BoardKind = BoardData['kind'];
+export type RouteName = BoardData['routes'][number];
+export type RomFacts = NonNullable<McuData['rom']>;
+
 export interface Mcu extends Omit<McuData, 'flashBase' | 'sectors' | 'uidAddress' | 'flashSizeAddress'> {
   readonly flashBase: number;
   readonly sectors: readonly Sector[];
-  readonly uidAddress: number;
-  readonly flashSizeAddress: number;
+  readonly uidAddress: number | undefined;
+  readonly flashSizeAddress: number | undefined;
 }
 
 export interface Board extends Omit<BoardData, 'applicationAddress' | 'mcu'> {

@@ -1,4 +1,5 @@
 // The STM32 ROM as a Bootloader: opens the USB device, checks what it is, and lets the pure DfuSe core talk to it.
+import { romOf } from '../boards/boards.ts';
 import type { Mcu } from '../boards/types.ts';
 import { describeDfu } from '../protocol/dfu-descriptor.ts';
 import type { DfuAnswer, DfuRequest, DfuTalk } from '../protocol/dfu.ts';
@@ -18,6 +19,7 @@ export async function openDfuseBootloader(
   info: UsbDeviceInfo,
   mcu: Mcu,
 ): Promise<Bootloader> {
+  const rom = romOf(mcu);
   const device = await openPatiently(kit, () => kit.usb.openDfu(info));
   try {
     const talk = <R>(core: DfuTalk<R>, onProgress?: (done: number) => void) =>
@@ -26,7 +28,7 @@ export async function openDfuseBootloader(
     await talk(settle());
     const link: DfuseLink = {
       transferSizeBytes: description.transferSizeBytes,
-      pacing: mcu.holdsGetStatus ? 'held' : 'polled',
+      pacing: rom.holdsGetStatus ? 'held' : 'polled',
     };
     const identity = await identifyChip(
       mcu,

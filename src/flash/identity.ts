@@ -1,5 +1,5 @@
 // Is this the chip the board file promises? The ROM's map and descriptors say so, its registers tell which one it is.
-import { flashSizeBytes } from '../boards/boards.ts';
+import { flashSizeBytes, romOf } from '../boards/boards.ts';
 import type { Mcu } from '../boards/types.ts';
 import { OctopusError } from '../errors.ts';
 import type { DfuDescription } from '../protocol/dfu-descriptor.ts';
@@ -23,7 +23,8 @@ export async function identifyChip(
   recover: () => Promise<void>,
 ): Promise<ChipIdentity> {
   const map = description.memoryName.split('/').slice(2).join('/');
-  if (info.bcdDevice !== mcu.romBcdDevice || !mcu.romMaps.includes(map.trim())) {
+  const rom = romOf(mcu);
+  if (info.bcdDevice !== rom.bcdDevice || !rom.maps.includes(map.trim())) {
     throw new OctopusError(
       'wrong-mcu',
       `the chip in DFU mode is not an ${mcu.name}: its ROM shows "${description.memoryName}"`,
@@ -35,7 +36,8 @@ export async function identifyChip(
     );
   }
   const claimed = description.sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
-  const attempt = async (address: number, length: number): Promise<Uint8Array | undefined> => {
+  const attempt = async (address: number | undefined, length: number): Promise<Uint8Array | undefined> => {
+    if (address === undefined) return undefined;
     try {
       return await read(address, length);
     } catch (error) {

@@ -102,7 +102,7 @@ async function writeAndVerify(
   let owed = first;
   for (let round = 1; owed.erase.length > 0; round++) {
     // On a chip whose reads spoil the next write, the first writing after a failed read-back only absorbs the damage.
-    const writings = round > 1 && board.mcu.readSpoilsNextWrite ? 2 : 1;
+    const writings = round > 1 && board.mcu.rom?.readSpoilsNextWrite === true ? 2 : 1;
     for (let i = 0; i < writings; i++) {
       await chip.write(owed, {
         erasing: (done, total) => watch.progress('erase', done, total),

@@ -159,7 +159,8 @@ async function persistently(
 }
 
 export function lapOf(board: string, { sizeKib, at, differs }: Course): Lap {
-  const { mcu, applicationAddress, crystalHz } = boardByName(board);
+  const { mcu, applicationAddress, crystalHz: crystal } = boardByName(board);
+  const crystalHz = crystal ?? 0;
   const address = at === 'application' ? applicationAddress : mcu.flashBase;
   const klipper = (seed: number) =>
     forgeKlipper({ mcu: mcu.name, linkAddress: address, sizeBytes: sizeKib * KIB, seed, crystalHz });

@@ -1,6 +1,6 @@
 // The product's boards and the virtual ones are written apart; this is the only place where both are read.
 import { describe, expect, test } from '@jest/globals';
-import { boardByName, boardNames, flashSizeBytes } from '../../src/boards/boards.ts';
+import { boardByName, boardNames, flashSizeBytes, romOf, toolheadNames } from '../../src/boards/boards.ts';
 import { loadVirtualBoard, virtualBoardNames } from '../../src/virtual/board-data.ts';
 import { loadMcu } from '../../src/virtual/silicon/mcu-data.ts';
 import { flashBytes, klipperFor, setUp, expectSafe } from '../support/bench.ts';
@@ -47,6 +47,63 @@ describe.each(boardNames())('%s', (name) => {
     });
     expectSafe(rig);
     rig.bench.dispose();
+  });
+});
+
+describe('what routes need to know', () => {
+  test.each(boardNames())('%s: all ways in, but no jump into the ROM of an F429', (name) => {
+    const { kind, mcu, routes } = boardByName(name);
+    expect(kind).toBe('mainboard');
+    expect(routes).toEqual(['touch-1200', 'can-request', 'double-reset', 'boot0-nrst', 'by-hand']);
+    // facts 3 b: OCTOPUS-Pro#3 and Klipper pull request 5703 for the F429, pull request 5936 for the H723.
+    expect(mcu.romBySoftware).toBe(mcu.name !== 'stm32f429xx');
+    expect(romOf(mcu).maps).not.toHaveLength(0);
+  });
+});
+
+describe('toolheads', () => {
+  // Katapult's LAUNCH_APP_ADDRESS by chip (src/stm32/Kconfig, src/rp2040/Kconfig), pages of RM0444, RM0091, RP2040 datasheet.
+  const CHIPS = {
+    stm32g0b1xx: { launch: 0x08002000, pageBytes: 2048, flashKib: 128 },
+    stm32f072xb: { launch: 0x08002000, pageBytes: 2048, flashKib: 64 },
+    rp2040: { launch: 0x10004000, pageBytes: 4096, flashKib: 2048 },
+  };
+
+  test.each(toolheadNames())('%s', (name) => {
+    const { kind, mcu, applicationAddress, routes, source } = boardByName(name);
+    const chip = CHIPS[mcu.name as keyof typeof CHIPS];
+    expect(kind).toBe('toolhead');
+    expect(applicationAddress).toBe(chip.launch);
+    expect(new Set(mcu.sectors.map(({ sizeBytes }) => sizeBytes))).toEqual(new Set([chip.pageBytes]));
+    expect(mcu.sectors[0]?.address).toBe(mcu.flashBase);
+    expect(mcu.sectors.some(({ address }) => address === applicationAddress)).toBe(true);
+    expect(flashSizeBytes(mcu)).toBe(chip.flashKib * 1024);
+    expect(mcu.eraseMs.map(({ sizeKib }) => sizeKib * 1024)).toEqual([chip.pageBytes]);
+    expect(routes).toEqual(['can-request', 'by-hand']);
+    expect(source).not.toBe('');
+  });
+
+  test.each([
+    ['btt-ebb36-v1.0', 'stm32f072xb'],
+    ['btt-ebb42-v1.1', 'stm32g0b1xx'],
+    ['btt-ebb42-v1.2', 'stm32g0b1xx'],
+    ['btt-sb2209', 'stm32g0b1xx'],
+    ['btt-sb2209-rp2040', 'rp2040'],
+    ['mellow-fly-sht42-v1', 'stm32f072xb'],
+    ['mellow-fly-sht36-v3', 'rp2040'],
+  ])('%s has an %s', (name, mcu) => {
+    expect(boardByName(name).mcu.name).toBe(mcu);
+  });
+
+  test('the heater of an EBB v1.1 is driven by its ROM, that of a v1.2 is not (BTT EBB README)', () => {
+    expect(boardByName('btt-ebb36-v1.1').heatersDrivenByRom).toEqual(['E0 (PA2)']);
+    expect(boardByName('btt-ebb36-v1.2').heatersDrivenByRom).toEqual([]);
+  });
+
+  test('DFU on a chip whose ROM is not known is refused', () => {
+    expect(() => romOf(boardByName('btt-ebb36-v1.2').mcu)).toThrow(
+      expect.objectContaining({ code: 'wrong-mcu', advice: expect.stringContaining('Katapult') }),
+    );
   });
 });
 

@@ -92,9 +92,9 @@ export class FlashCells {
   }
 
   /** The first `done` bytes are programmed, the unit after them is caught in the act. */
-  tearProgram(address: number, wanted: Uint8Array, done: number): void {
+  tearProgram(address: number, wanted: Uint8Array, done: number, unitBytes: number): void {
     this.program(address, wanted.slice(0, done));
-    const current = wanted.slice(done, done + this.#mcu.times.programUnitBytes);
+    const current = wanted.slice(done, done + unitBytes);
     const old = this.peek(address + done, current.length);
     this.#store(address + done, halfProgrammed(old, current, this.#random));
     this.#spoilWords(address + done, current.length);

@@ -3,9 +3,10 @@ import type { Clock } from '../../ports/clock.ts';
 import { FlashCells } from './flash-cells.ts';
 import type { FlashListener } from './flash-cells.ts';
 import { sectorAt } from './silicon.ts';
-import type { FlashSector, McuSilicon, TypicalAndWorst } from './silicon.ts';
+import type { FlashSector, FlashTimes, FlashWidth, McuSilicon, TypicalAndWorst } from './silicon.ts';
 
 export type { FlashListener } from './flash-cells.ts';
+export type { FlashWidth } from './silicon.ts';
 
 export interface FlashOptions {
   readonly times?: 'typical' | 'worst' | 'zero';
@@ -79,12 +80,12 @@ export class FlashMemory {
     return this.#underway !== undefined;
   }
 
-  /** Erases the sector that contains `address`. */
-  async eraseSector(address: number): Promise<FlashResult> {
+  /** Erases the sector that contains `address`. `width`: as the program has set it; without one, as the ROM does. */
+  async eraseSector(address: number, width?: FlashWidth): Promise<FlashResult> {
     const sector = sectorAt(this.mcu, address);
     if (sector === undefined) return 'out-of-range';
     if (this.writeProtected.has(sector.address)) return 'write-protected';
-    const times = this.mcu.times.eraseMsBySectorBytes[String(sector.sizeBytes)];
+    const times = this.#timesOf(width).eraseMsBySectorBytes[String(sector.sizeBytes)];
     return this.#perform({
       sum: 'eraseMs',
       ms: times === undefined ? 0 : this.#chosen(times),
@@ -113,7 +114,7 @@ export class FlashMemory {
   }
 
   /** F4 clears bits only and says nothing; H7 takes whole words, once after each erase. */
-  async program(address: number, bytes: Uint8Array): Promise<FlashResult> {
+  async program(address: number, bytes: Uint8Array, width?: FlashWidth): Promise<FlashResult> {
     const last = address + Math.max(bytes.length, 1) - 1;
     if (sectorAt(this.mcu, address) === undefined || sectorAt(this.mcu, last) === undefined) {
       return 'out-of-range';
@@ -123,7 +124,7 @@ export class FlashMemory {
     const unit = this.mcu.writeOnceWordBytes ?? 1;
     if (address % unit !== 0) return 'misaligned';
     const wanted = bytes.slice(0, bytes.length - (bytes.length % unit));
-    const { programUnitBytes, programUs } = this.mcu.times;
+    const { programUnitBytes, programUs } = this.#timesOf(width);
     return this.#perform({
       sum: 'programMs',
       ms: (Math.ceil(wanted.length / programUnitBytes) * this.#chosen(programUs)) / 1000,
@@ -137,7 +138,7 @@ export class FlashMemory {
       tear: (part) => {
         const done = Math.floor((part * wanted.length) / programUnitBytes) * programUnitBytes;
         this.#sums.bytesProgrammed += done;
-        this.#cells.tearProgram(address, wanted, done);
+        this.#cells.tearProgram(address, wanted, done, programUnitBytes);
       },
     });
   }
@@ -211,6 +212,10 @@ export class FlashMemory {
 
   #wear(sectors: readonly FlashSector[]): void {
     for (const { address } of sectors) this.#erases.set(address, (this.#erases.get(address) ?? 0) + 1);
+  }
+
+  #timesOf(width: FlashWidth | undefined): FlashTimes {
+    return (width === undefined ? undefined : this.mcu.timesByWidth?.[width]) ?? this.mcu.times;
   }
 
   #chosen(times: TypicalAndWorst): number {

@@ -20,6 +20,9 @@ export interface FlashTimes {
   readonly programUs: TypicalAndWorst;
 }
 
+/** FLASH_CR.PSIZE: how many bits the flash works on at once. */
+export type FlashWidth = 'x8' | 'x32';
+
 export interface MemoryRegion {
   readonly address: number;
   readonly sizeBytes: number;
@@ -34,7 +37,10 @@ export interface McuSilicon {
   readonly sectors: readonly FlashSector[];
   /** H7 programs whole words of 32 bytes, once per erase; F4 any byte, clearing bits only. */
   readonly writeOnceWordBytes?: number;
+  /** As the ROM drives it. */
   readonly times: FlashTimes;
+  /** As a program drives it that sets the width itself; where a width is not named, `times` hold. */
+  readonly timesByWidth?: Readonly<Partial<Record<FlashWidth, FlashTimes>>>;
   /** RAM, for judging a vector table's stack pointer. */
   readonly ram: readonly MemoryRegion[];
   /** The 96-bit unique identifier, as the core reads it. */
