@@ -48,7 +48,7 @@ export const McuStruct = object({
 });
 
 /** The ways into a bootloader, as the routes that `src/flash/` knows are named. */
-const ROUTES = ['touch-1200', 'can-request', 'double-reset', 'boot0-nrst', 'by-hand'] as const;
+export const ROUTES = ['touch-1200', 'can-request', 'double-reset', 'boot0-nrst', 'by-hand'] as const;
 
 export const BoardStruct = object({
   name: string(),

@@ -35,9 +35,7 @@ export function addWiring(
 async function describe(world: World, settings: Settings) {
   const book = await world.boards(settings);
   const board = settings.board ?? book.onlyBoard ?? book.configured[0] ?? book.names[0] ?? '';
-  const place = book.place(board);
-  requireWires(place, 'octopus wiring');
-  const { boot0, nrst } = place.pins;
+  const { boot0, nrst } = requireWires(book.place(board), 'octopus wiring').pins;
   return {
     answer: { board, boot0, nrst },
     summary: [

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { boardByName, boardNames } from '../boards/boards.ts';
+import { ROUTES } from '../boards/types.ts';
 import type { HostSettings } from '../config/host-settings.ts';
 import { readSettings, type BoardSettings, type PrinterSettings, type Settings } from '../config/settings.ts';
 import { decodeConfig } from '../config/sections.ts';
@@ -31,14 +32,19 @@ export async function readConfiguration(paths: Paths): Promise<Configuration> {
       cause,
     });
   });
-  const facts = { home: paths.home, printerData: paths.printerData, knownBoards: boardNames() };
+  const facts = {
+    home: paths.home,
+    printerData: paths.printerData,
+    knownBoards: boardNames(),
+    knownRoutes: ROUTES,
+  };
   const settings = readSettings(decodeConfig(bytes, paths.config), paths.config, facts);
   const hostFile = hostFileBeside(
     paths,
     settings.printers.map((printer) => dataPathOf(printer, paths)),
   );
   const host = await hostFile.read();
-  const wiring = wiringOf(settings.boards, host);
+  const wiring = wiringOf(settings.boards, host, (model) => boardByName(model).kind === 'toolhead');
   const boards = settings.boards.length === 0 ? undefined : bookOf(settings.boards, wiring, host);
   return { settings, hostFile, boards };
 }
@@ -94,12 +100,16 @@ function bookOf(
   };
 }
 
+/** Klipper's default of `canbus_interface`. */
+const DEFAULT_INTERFACE = 'can0';
+
 function placeOf(
-  { name, board: model, mcu, serial, busPath }: BoardSettings,
+  { name, board: model, mcu, serial, busPath, canbusUuid, canbusInterface, routes }: BoardSettings,
   wiring: Wiring | undefined,
   host: HostSettings,
 ): BoardPlace {
   const board = boardByName(model);
+  const isNode = board.kind === 'toolhead' || canbusUuid !== undefined;
   const unused = host.boards.get(name)?.unusedHeaters ?? [];
   return {
     board: { ...board, name },
@@ -108,6 +118,8 @@ function placeOf(
     section: mcu,
     serial,
     busPath,
+    can: isNode ? { interfaceName: canbusInterface ?? DEFAULT_INTERFACE, uuid: canbusUuid } : undefined,
+    routes: routes?.flatMap((route) => ROUTES.find((known) => known === route) ?? []),
   };
 }
 

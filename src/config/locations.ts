@@ -118,6 +118,24 @@ export function readBusPath(reader: SectionReader, key: string): string | undefi
   );
 }
 
+/** As printer.cfg and `octopus canbus-query` write it. */
+export function readCanbusUuid(reader: SectionReader, key: string): string | undefined {
+  const written = reader.text(key);
+  if (written === undefined || /^[0-9a-f]{12}$/i.test(written)) return written?.toLowerCase();
+  throw reader.refuse(
+    key,
+    `${key} cannot be ${quoted(written)}`,
+    'Write its 12 hex digits: octopus canbus-query shows them.',
+  );
+}
+
+/** Linux's name of a network interface: at most 15 letters (IFNAMSIZ). */
+export function readCanbusInterface(reader: SectionReader, key: string): string | undefined {
+  const written = reader.text(key);
+  if (written === undefined || /^[A-Za-z][\w.-]{0,14}$/.test(written)) return written;
+  throw reader.refuse(key, `${key} cannot be ${quoted(written)}`, 'Write it as `ip link` lists it: can0.');
+}
+
 /** A secret is never repeated in a message. */
 export function readApiKey(reader: SectionReader, key: string): string | undefined {
   const written = reader.text(key);

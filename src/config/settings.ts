@@ -3,6 +3,8 @@ import { complaint, quoted, suggestion } from './complaint.ts';
 import {
   readApiKey,
   readBusPath,
+  readCanbusInterface,
+  readCanbusUuid,
   readImage,
   readListen,
   readMoonraker,
@@ -41,6 +43,11 @@ export interface BoardSettings {
   readonly notifier: string | undefined;
   /** Its section in printer.cfg: `mcu`, or `mcu NAME`. */
   readonly mcu: string;
+  /** Of a node on a CAN bus; else it is looked up in printer.cfg under `mcu`. */
+  readonly canbusUuid: string | undefined;
+  readonly canbusInterface: string | undefined;
+  /** The ways into its bootloader that its owner wants, in this order. */
+  readonly routes: readonly string[] | undefined;
   /** For errors that show only later, at the line of their key. */
   readonly reader: SectionReader;
 }
@@ -61,6 +68,8 @@ export interface SettingsFacts {
   readonly printerData?: string;
   /** The names that `board:` may have. */
   readonly knownBoards: readonly string[];
+  /** The words that `routes:` may have. */
+  readonly knownRoutes?: readonly string[];
 }
 
 const MAIN = 'octopus-flasher';
@@ -118,7 +127,7 @@ function readBoard(
   reader: SectionReader,
   name: string,
   printers: readonly string[],
-  { home, knownBoards }: SettingsFacts,
+  { home, knownBoards, knownRoutes = [] }: SettingsFacts,
 ): BoardSettings {
   return {
     name,
@@ -130,6 +139,9 @@ function readBoard(
     busPath: readBusPath(reader, 'bus_path'),
     notifier: reader.text('notifier'),
     mcu: readMcu(reader),
+    canbusUuid: readCanbusUuid(reader, 'canbus_uuid'),
+    canbusInterface: readCanbusInterface(reader, 'canbus_interface'),
+    routes: readRoutes(reader, knownRoutes),
     reader,
   };
 }
@@ -144,6 +156,21 @@ function readMcu(reader: SectionReader): string {
     `mcu cannot be ${quoted(name)}`,
     'Write it as in printer.cfg: mcu, or mcu NAME.',
   );
+}
+
+function readRoutes(reader: SectionReader, known: readonly string[]): readonly string[] | undefined {
+  const routes = reader.list('routes');
+  const strange = routes?.find((route) => !known.includes(route));
+  if (strange !== undefined) {
+    throw reader.refuse(
+      'routes',
+      `routes cannot have ${quoted(strange)}`,
+      suggestion(strange, known, 'routes'),
+    );
+  }
+  if (routes?.length === 0)
+    throw reader.refuse('routes', 'routes has none', `Known: ${known.join(', ')}; or delete the line.`);
+  return routes;
 }
 
 /** `[board octopus-pro-f446]` needs no `board:` of its own. */

@@ -1,7 +1,7 @@
 // Configuration: what both files together say about each board's lines and power.
 import { suggestion } from './complaint.ts';
 import type { HostSettings } from './host-settings.ts';
-import { DEFAULT_PINS, NO_PIN, isSamePin, type Pins } from './pins.ts';
+import { DEFAULT_PINS, NO_PIN, isSamePin, type PinKeys, type Pins } from './pins.ts';
 import type { SectionReader } from './section-reader.ts';
 import type { BoardSettings } from './settings.ts';
 
@@ -16,7 +16,11 @@ export interface Wiring {
  * a wrong line there would drive whatever hangs on that pin of the host; it may only repeat what holds anyway.
  * Throws `bad-config` when the files disagree, name different boards, or give one pin to two boards.
  */
-export function wiringOf(boards: readonly BoardSettings[], host: HostSettings): ReadonlyMap<string, Wiring> {
+export function wiringOf(
+  boards: readonly BoardSettings[],
+  host: HostSettings,
+  isToolhead: (model: string) => boolean = () => false,
+): ReadonlyMap<string, Wiring> {
   const names = boards.map(({ name }) => name);
   for (const { name, reader } of host.boards.values()) {
     if (names.includes(name)) continue;
@@ -25,7 +29,7 @@ export function wiringOf(boards: readonly BoardSettings[], host: HostSettings): 
   }
   const wiring = new Map<string, Wiring>();
   for (const board of boards) {
-    const pins = agreedPins(board, host);
+    const pins = isToolhead(board.board) ? noPins(board, host) : agreedPins(board, host);
     if (pins !== undefined) requireFree(board, pins, wiring, host);
     wiring.set(board.name, {
       pins,
@@ -33,6 +37,20 @@ export function wiringOf(boards: readonly BoardSettings[], host: HostSettings): 
     });
   }
   return wiring;
+}
+
+/** A toolhead sits at the other end of a CAN bus: its pins are nobody's, and the default ones are a mainboard's. */
+function noPins({ name, pins, reader }: BoardSettings, host: HostSettings): undefined {
+  const inHost = host.boards.get(name);
+  const given = [pins, inHost?.pins ?? {}].some(({ boot0, nrst }: Partial<PinKeys>) =>
+    [boot0, nrst].some((pin) => pin !== undefined && pin !== NO_PIN),
+  );
+  if (!given) return undefined;
+  throw (inHost?.reader ?? reader).refuse(
+    'boot0_pin',
+    'is a toolhead on a CAN bus, and has no wires to this host',
+    'Delete boot0_pin and reset_pin: it is reached over its bus.',
+  );
 }
 
 function agreedPins({ name, pins: wished, reader }: BoardSettings, host: HostSettings): Pins | undefined {

@@ -35,5 +35,6 @@ export async function askForColdStart(
   );
   if (back !== undefined) watch.note('The cold start was seen: the board starts by itself.');
   else if (wasJumper) watch.note('It came back in DFU mode: the BOOT0 jumper is still on. Take it off.');
-  else watch.note('No cold start was seen: make one before the next print, and see whether Klipper connects.');
+  else
+    watch.note('No cold start was seen: make one before the next print, and see whether Klipper connects.');
 }

@@ -50,7 +50,9 @@ export async function enterBootloader(
     } catch (error) {
       const isLast = index === plan.tries.length - 1;
       if (isLast || !(error instanceof OctopusError) || !NEXT_AFTER.has(error.code)) throw error;
-      watch.note(`By ${one.route} it did not come: ${error.message}. Now by ${plan.tries[index + 1]?.route}.`);
+      watch.note(
+        `By ${one.route} it did not come: ${error.message}. Now by ${plan.tries[index + 1]?.route}.`,
+      );
     }
   }
   throw noWay(place, plan);

@@ -51,8 +51,7 @@ export async function enterByHand(
 function instructions(board: string, leadsTo: LeadsTo, before: readonly UsbDeviceInfo[]): string {
   const twice = `for Katapult, press the reset button of ${board} twice within half a second`;
   const jumper = `put the BOOT0 jumper of ${board} on and press its reset button (or switch it off and on)`;
-  const what =
-    leadsTo === 'katapult' ? twice : leadsTo === 'rom' ? jumper : `${jumper}; or, ${twice}`;
+  const what = leadsTo === 'katapult' ? twice : leadsTo === 'rom' ? jumper : `${jumper}; or, ${twice}`;
   const again = before.some((device) => isBootloader(device, leadsTo))
     ? ' A board that is in its bootloader already has to be reset once more, so that it is seen to be this one.'
     : '';

@@ -37,7 +37,7 @@ export function enterBridgeByRequest(
 ): Promise<UsbArrival> {
   const uid = chipUidOf(seen.serial);
   if (uid === null) throw noUid(seen);
-  const frame = requestBootloader(canUuid(uid));
+  const frame = requestBootloader(canUuid(Uint8Array.from(Buffer.from(uid, 'hex'))));
   const send = async (): Promise<void> => {
     const bus = await kit.can.open(interfaceName);
     try {
@@ -66,9 +66,7 @@ async function ask(
     (now) =>
       now.find(
         (one) =>
-          one.busPath === seen.busPath &&
-          isComplete(one) &&
-          !before.some((old) => sameVisit(old, one)),
+          one.busPath === seen.busPath && isComplete(one) && !before.some((old) => sameVisit(old, one)),
       ),
     COMES_WITHIN_MS,
     signal,

@@ -81,8 +81,9 @@ export async function carryOut(
   watch.begin('printer');
   const printer = await awaitPrinter(kit, expected.version);
   const result = finished(plan, written, boot, printer, watch);
-  await remember(kit, order.place.board.name, flashMemory(kit, plan, result, written)).catch((error: unknown) =>
-    watch.note(`The flash is done, but could not be noted down: ${asOctopusError(error).message}.`),
+  await remember(kit, order.place.board.name, flashMemory(kit, plan, result, written)).catch(
+    (error: unknown) =>
+      watch.note(`The flash is done, but could not be noted down: ${asOctopusError(error).message}.`),
   );
   return result;
 }

@@ -49,7 +49,9 @@ export function passHeaters(
       if (confirmed.includes('heaters_unplugged')) {
         watch.note(`In DFU mode the ROM may drive ${outputs}: they stay unplugged until the board is back.`);
       } else if (isDryRun) {
-        watch.note(`To be done for real it needs a word about the heaters: ${why(place.board)}. ${cures(place.board)}`);
+        watch.note(
+          `To be done for real it needs a word about the heaters: ${why(place.board)}. ${cures(place.board)}`,
+        );
       } else {
         throw heatersUnvouched(place.board);
       }

@@ -59,7 +59,8 @@ export async function lookAt(
   // An image that replaces only part of a bootloader does not show the whole of it.
   // A Katapult that answers tells of itself.
   const bootloader = runningBootloader(chip, board);
-  const seenFromBase = bootloader !== undefined ? BOOTLOADER_LOOK_BYTES : image.address === flashBase ? sizeBytes : 0;
+  const seenFromBase =
+    bootloader !== undefined ? BOOTLOADER_LOOK_BYTES : image.address === flashBase ? sizeBytes : 0;
   const baseBytes = seenFromBase >= BOOTLOADER_LOOK_BYTES ? 0 : BOOTLOADER_LOOK_BYTES;
   const applicationBytes = looksBehind(plan) ? APPLICATION_LOOK_BYTES : 0;
   const total = sizeBytes + baseBytes + applicationBytes;

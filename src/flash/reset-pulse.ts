@@ -41,7 +41,10 @@ export async function holdReset(
 }
 
 /** Boards that were there `before` and are not there any more, or have come anew. */
-export function goneFrom(before: readonly UsbDeviceInfo[], now: readonly UsbDeviceInfo[]): readonly UsbDeviceInfo[] {
+export function goneFrom(
+  before: readonly UsbDeviceInfo[],
+  now: readonly UsbDeviceInfo[],
+): readonly UsbDeviceInfo[] {
   return before.filter((old) => usbKind(old) !== undefined && !now.some((device) => sameVisit(device, old)));
 }
 

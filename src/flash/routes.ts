@@ -41,7 +41,8 @@ export function planRoutes(
   const skipped: { route: Route; why: string }[] = [];
   for (const route of routes) {
     const judged = JUDGES[route](board, situation);
-    const verdict = typeof judged === 'string' ? judged : (refusal(board, situation, judged.leadsTo) ?? judged);
+    const verdict =
+      typeof judged === 'string' ? judged : (refusal(board, situation, judged.leadsTo) ?? judged);
     if (typeof verdict === 'string') skipped.push({ route, why: verdict });
     else tries.push({ route, ...verdict });
   }
@@ -101,7 +102,9 @@ function refusal(
   leadsTo: LeadsTo,
 ): string | undefined {
   if (needs === 'rom' && leadsTo === 'katapult')
-    return bootloader === 'katapult' ? KATAPULT_BELOW : 'it leads to Katapult, which does not write over itself';
+    return bootloader === 'katapult'
+      ? KATAPULT_BELOW
+      : 'it leads to Katapult, which does not write over itself';
   if (!mayEnterRom && leadsTo !== 'katapult')
     return `nobody vouches for ${heatersDrivenByRom.join(' and ')}, which the ROM may drive`;
   return undefined;

@@ -169,7 +169,7 @@ async function againWhileItHelps<T>(
   enterAgainByWire: () => boolean,
   watch: Stopwatch,
 ): Promise<T> {
-  for (let wedges = 0; ; ) {
+  for (let wedges = 0; ;) {
     const known = torn.lessons;
     try {
       return await work();

@@ -2,7 +2,7 @@
 import { boardByName, boardNames } from '../boards/boards.ts';
 import { OctopusError } from '../errors.ts';
 import type { HeaterSafety } from '../flash/heaters.ts';
-import type { BoardPlace } from '../flash/place.ts';
+import type { BoardPlace, WiredOrder } from '../flash/place.ts';
 import type { LinePins } from '../ports/gpio.ts';
 
 export interface BoardBook {
@@ -17,21 +17,14 @@ export interface BoardBook {
   imageOf(name: string): string | undefined;
 }
 
-/** Throws `bad-config` for what only the lines can do, on a board without wires. */
-export function requireWires(
-  place: BoardPlace,
-  what: string,
-): asserts place is BoardPlace & { readonly pins: LinePins } {
+/** The place as one with wires. Throws `bad-config` for what only the lines can do, on a board without them. */
+export function requireWires(place: BoardPlace, what: string): WiredOrder['place'] {
   const { board, pins } = place;
-  if (pins !== undefined) return;
-  throw new OctopusError(
-    'bad-config',
-    `${board.name} has no wires, and ${what} works by wire only`,
-    {
-      place: 'boot0_pin',
-      advice: `Wire BOOT0 and reset (octopus wiring), and name both pins under [board ${board.name}] in host.conf.`,
-    },
-  );
+  if (pins !== undefined) return { ...place, pins };
+  throw new OctopusError('bad-config', `${board.name} has no wires, and ${what} works by wire only`, {
+    place: 'boot0_pin',
+    advice: `Wire BOOT0 and reset (octopus wiring), and name both pins under [board ${board.name}] in host.conf.`,
+  });
 }
 
 /** The same book with the boards that `may` be used. */

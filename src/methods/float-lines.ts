@@ -23,11 +23,7 @@ export async function floatLines(kit: JobKit, pins: LinePins | undefined, board:
  * be driven (a Raspberry Pi keeps the level of a released line). A job that runs is left alone.
  * Throws `lines-stuck`, `store-failed`.
  */
-export async function floatAfterCrash(
-  kit: JobKit,
-  pins: LinePins | undefined,
-  board: string,
-): Promise<void> {
+export async function floatAfterCrash(kit: JobKit, pins: LinePins | undefined, board: string): Promise<void> {
   const dead = await unfinishedJob(kit, board);
   if (dead === undefined || dead.linesFloated === true) return;
   await floatLines(kit, pins, board).catch((error: unknown) => {

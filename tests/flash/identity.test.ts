@@ -7,6 +7,7 @@ import { identifyChip } from '../../src/flash/identity.ts';
 import { preflight } from '../../src/flash/preflight.ts';
 import { replaceImage } from '../../src/flash/replace-image.ts';
 import { Stopwatch } from '../../src/flash/stopwatch.ts';
+import { DfuStay } from '../../src/flash/dfu-stay.ts';
 import { TornSectors } from '../../src/flash/torn-sectors.ts';
 import { parseMemoryName } from '../../src/protocol/dfu-descriptor.ts';
 import { expectSafe, failureOf, flashBytes, klipperFor, setUp, type TestBench } from '../support/bench.ts';
@@ -105,7 +106,17 @@ test('a chip with less flash than its board file promises: an image that would o
   const options = { force: [], replaceBootloader: false, verify: true };
   const watch = new Stopwatch(rig.kit.clock, () => {});
   const failure = await failureOf(
-    replaceImage(rig.kit, plan, options, watch)(chip, new TornSectors([]), () => {}),
+    replaceImage(
+      rig.kit,
+      plan,
+      options,
+      watch,
+    )(chip, {
+      torn: new TornSectors([]),
+      stay: new DfuStay(rig.kit.clock, 0, false),
+      lastExit: () => {},
+      application: 'unknown',
+    }),
   );
   expect(failure).toMatchObject({ code: 'image-overruns-flash', place: '0x08010000' });
   expect(touched).toEqual([]);

@@ -3,7 +3,7 @@ import { boardByName } from '../../src/boards/boards.ts';
 import type { Confirmation } from '../../src/flash/gate.ts';
 import { flash, type FlashKit, type FlashOrder } from '../../src/flash/flash.ts';
 import type { FlashEvent, FlashResult } from '../../src/flash/report.ts';
-import type { BoardPlace } from '../../src/flash/place.ts';
+import type { WiredOrder } from '../../src/flash/place.ts';
 import type { Step } from '../../src/ports/recorder.ts';
 import { createBench, type BenchOptions, type VirtualBench } from '../../src/virtual/bench.ts';
 import { forgeKlipper, type ForgeKlipper } from '../../src/virtual/forge.ts';
@@ -24,7 +24,7 @@ export const TWO_BOARDS = ['octopus-v1.1-f446', 'octopus-pro-h723'] as const;
 export interface TestBench {
   readonly bench: VirtualBench;
   readonly kit: FlashKit;
-  readonly place: BoardPlace;
+  readonly place: WiredOrder['place'];
   readonly steps: readonly Step[];
 }
 
@@ -45,8 +45,16 @@ export async function setUp(options: BenchOptions = {}): Promise<TestBench> {
   };
 }
 
-function portsOf({ clock, gpio, printer, serial, store, usb }: VirtualBench): Omit<FlashKit, 'recorder'> {
-  return { clock, gpio, printer, serial, store, usb };
+function portsOf({
+  can,
+  clock,
+  gpio,
+  printer,
+  serial,
+  store,
+  usb,
+}: VirtualBench): Omit<FlashKit, 'recorder'> {
+  return { can, clock, gpio, printer, serial, store, usb };
 }
 
 /** A Klipper for this board, behind its bootloader unless told otherwise. */

@@ -4,9 +4,10 @@ import { sectorsOf } from '../../src/firmware/plan.ts';
 import { replaceImage, type Written } from '../../src/flash/replace-image.ts';
 import { Stopwatch } from '../../src/flash/stopwatch.ts';
 import { visitBootloader } from '../../src/flash/visit.ts';
+import { findWayIn } from '../../src/flash/way-in.ts';
 import type { TestBench } from './bench.ts';
 
-export function rawWrite(rig: TestBench, address: number, bytes: Uint8Array): Promise<Written> {
+export async function rawWrite(rig: TestBench, address: number, bytes: Uint8Array): Promise<Written> {
   const { board } = rig.place;
   const plan = {
     board,
@@ -26,9 +27,11 @@ export function rawWrite(rig: TestBench, address: number, bytes: Uint8Array): Pr
   };
   const options = { force: [], replaceBootloader: true, verify: true };
   const watch = new Stopwatch(rig.kit.clock, () => {});
+  const order = { place: rig.place, confirm: ['cold', 'still'] as const };
   return visitBootloader(
     rig.kit,
-    { place: rig.place, confirm: ['cold', 'still'] },
+    order,
+    await findWayIn(rig.kit, order, 'rom', watch),
     watch,
     undefined,
     replaceImage(rig.kit, plan, options, watch),
