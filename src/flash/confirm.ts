@@ -56,18 +56,18 @@ export async function confirmBoot(
   if (kind !== 'klipper' || seen.ttyPath === undefined) return `${face(kind)} on USB ${seat.busPath}`;
   const version = await askUnlessHeld(kit, seen.ttyPath, seat);
   if (version === undefined) return `Klipper on ${seen.ttyPath}, held by Klipper's service`;
-  if (expected.version !== null && version !== expected.version) {
-    throw new OctopusError(
-      'wrong-version',
-      `the board answers as ${version}, the image is ${expected.version}`,
-      {
-        place: seen.ttyPath,
-        advice:
-          'The bootloader started another application than the one written: report this with octopus status.',
-      },
-    );
-  }
+  refuseOtherVersion(version, expected.version, seen.ttyPath);
   return `Klipper ${version} on ${seen.ttyPath}`;
+}
+
+/** Throws `wrong-version`. */
+export function refuseOtherVersion(version: string, expected: string | null, place: string): void {
+  if (expected === null || version === expected) return;
+  throw new OctopusError('wrong-version', `the board answers as ${version}, the image is ${expected}`, {
+    place,
+    advice:
+      'The bootloader started another application than the one written: report this with octopus status.',
+  });
 }
 
 /**

@@ -47,7 +47,7 @@ export function onlyBoards(book: BoardBook, may: (name: string) => boolean): Boa
   };
 }
 
-/** Every known model under its own name, all wired to the same two pins. */
+/** Every known model under its own name, the mainboards all wired to the same two pins. */
 export function modelBoards(
   pins: LinePins,
   { heaters, onlyBoard }: { readonly heaters: HeaterSafety; readonly onlyBoard?: string | undefined },
@@ -56,7 +56,10 @@ export function modelBoards(
     names: boardNames(),
     configured: [],
     onlyBoard,
-    place: (name) => ({ board: boardByName(name), pins, heaters }),
+    place: (name) => {
+      const board = boardByName(name);
+      return { board, pins: board.kind === 'toolhead' ? undefined : pins, heaters };
+    },
     imageOf: () => undefined,
   };
 }

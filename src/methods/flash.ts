@@ -5,6 +5,7 @@ import { FORCES } from '../flash/preflight.ts';
 import { restore } from '../flash/restore.ts';
 import { flashAnswer } from './answers.ts';
 import { board, confirm, image } from './common-parameters.ts';
+import { nodeAt, nodeParameters } from './can-node.ts';
 import { defineMethod } from './method.ts';
 import { choices, flag } from './parameters.ts';
 
@@ -15,6 +16,7 @@ export const flash = defineMethod({
   parameters: {
     board,
     image,
+    ...nodeParameters,
     dry_run: flag('check and plan only; the board is not touched'),
     confirm,
     force: choices('what to do in spite of a guard', 'WHAT', FORCES),
@@ -28,7 +30,11 @@ export const flash = defineMethod({
     return images.read(values.image);
   },
   async run({ kit, place, loaded: named }, values, report, signal) {
-    const asked = { place: place(values.board), confirm: values.confirm, dryRun: values.dry_run };
+    const asked = {
+      place: nodeAt(place(values.board), values),
+      confirm: values.confirm,
+      dryRun: values.dry_run,
+    };
     if (named.kind === 'backup')
       return flashAnswer(await restore(kit, { ...asked, backup: named.id }, report, signal));
     const order = {

@@ -1,6 +1,7 @@
 // octopus.restore
 import { restore as carryOut } from '../flash/restore.ts';
 import { flashAnswer } from './answers.ts';
+import { nodeAt, nodeParameters } from './can-node.ts';
 import { board, confirm } from './common-parameters.ts';
 import { defineMethod } from './method.ts';
 import { flag, text } from './parameters.ts';
@@ -11,6 +12,7 @@ export const restore = defineMethod({
   needs: 'job',
   parameters: {
     board,
+    ...nodeParameters,
     backup: text('the id of the backup, or its first letters', 'BACKUP', 'operand'),
     dry_run: flag('check and plan only; the board is not touched'),
     confirm,
@@ -18,7 +20,7 @@ export const restore = defineMethod({
   onlyLooks: (values) => values.dry_run,
   async run({ kit, place }, values, report, signal) {
     const order = {
-      place: place(values.board),
+      place: nodeAt(place(values.board), values),
       backup: values.backup,
       confirm: values.confirm,
       dryRun: values.dry_run,
