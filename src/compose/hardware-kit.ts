@@ -25,7 +25,7 @@ export function hardwareKit(
     clock: systemClock,
     gpio: hardwareGpio({ force: env['OCTOPUS_GPIO'] }),
     serial: hardwareSerial(),
-    usb: new HardwareUsb(),
+    usb: new HardwareUsb({ force: env['OCTOPUS_USB'] }),
     can: hardwareCan({ force: env['OCTOPUS_CAN'] }),
     printer,
   };

@@ -2,7 +2,7 @@
 import { romOf } from '../boards/boards.ts';
 import type { Mcu } from '../boards/types.ts';
 import { describeDfu } from '../protocol/dfu-descriptor.ts';
-import type { DfuAnswer, DfuRequest, DfuTalk } from '../protocol/dfu.ts';
+import type { DfuAnswer, DfuRequest, DfuTalk, DfuTransfer, TransferAnswer } from '../protocol/dfu.ts';
 import { settle, type DfuseLink } from '../protocol/dfuse-exchange.ts';
 import { eraseSector, readRun, writeRun } from '../protocol/dfuse.ts';
 import type { Step } from '../ports/recorder.ts';
@@ -85,9 +85,10 @@ function performer(kit: Pick<Kit, 'clock'>, device: UsbDfuDevice, onProgress?: (
   return async (request: DfuRequest): Promise<DfuAnswer> => {
     switch (request.kind) {
       case 'out':
-        return device.controlOut(request.setup, request.data, request.timeoutMs);
       case 'in':
-        return device.controlIn(request.setup, request.length, request.timeoutMs);
+        return start(device, request);
+      case 'series':
+        return allOf(request.transfers.map((transfer) => start(device, transfer)));
       case 'wait':
         await kit.clock.sleep(request.ms);
         return 'ok';
@@ -96,4 +97,16 @@ function performer(kit: Pick<Kit, 'clock'>, device: UsbDfuDevice, onProgress?: (
         return 'ok';
     }
   };
+}
+
+function start(device: UsbDfuDevice, transfer: DfuTransfer): Promise<TransferAnswer> {
+  return transfer.kind === 'out'
+    ? device.controlOut(transfer.setup, transfer.data, transfer.timeoutMs)
+    : device.controlIn(transfer.setup, transfer.length, transfer.timeoutMs);
+}
+
+/** Also when the device is lost, nothing is under way any more when this ends. */
+async function allOf(started: readonly Promise<TransferAnswer>[]): Promise<readonly TransferAnswer[]> {
+  await Promise.allSettled(started);
+  return Promise.all(started);
 }

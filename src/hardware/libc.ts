@@ -1,8 +1,7 @@
 // Hardware, the system calls that Node has no function for, through koffi: it comes compiled for every architecture of
-// a Raspberry Pi, and takes 2 MB of memory. Everything here returns within microseconds, so nothing waits in a thread:
-// errno belongs to the thread that called, and a call in another one would lose it.
-import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
-import { textOf } from './system-error.ts';
+// a Raspberry Pi, and takes 2 MB of memory. Everything here returns within microseconds, so nothing waits in a thread
+// but for `waitIoctl`: errno belongs to the thread that called, and koffi keeps it for the callback alone.
+import { systemError, textOf } from './system-error.ts';
 
 export interface Interest {
   readonly readable?: boolean;
@@ -16,10 +15,26 @@ export interface Watch {
   stop(): void;
 }
 
+/** Bytes outside of Node's heap, for what the kernel knows by its address beyond a call. */
+export interface Memory {
+  readonly address: bigint;
+  readonly bytes: Uint8Array;
+  /** The bytes must not be touched after this. */
+  free(): void;
+}
+
 /** Every function throws an Error with `code` as Node's own do: `EBUSY`. */
 export interface Libc {
+  /** Of a pointer, in what the kernel gets from this process: 8, or 4 on 32-bit ARM. */
+  readonly pointerBytes: number;
+  /** Zeroed. */
+  allocate(sizeBytes: number): Memory;
   /** The kernel reads and writes the bytes of `argument`. */
   ioctl(fd: number, request: number, argument: Uint8Array | number): void;
+  /** The same, with an address too, where a refusal is an answer: errno, or 0. An Error costs many times the call. */
+  tryIoctl(fd: number, request: number, argument: Uint8Array | bigint): number;
+  /** The same in a thread, for what may take longer than microseconds. */
+  waitIoctl(fd: number, request: number, argument: bigint): Promise<void>;
   flock(fd: number, operation: number): void;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): void;
@@ -48,6 +63,7 @@ async function load(): Promise<Libc> {
     };
   };
   // Linux passes variadic arguments as others on x86-64, arm64 and armhf.
+  const nativeIoctl = library.func('int ioctl(int fd, unsigned long request, void *argument)');
   const ioctlAt = call('ioctl', 'int fd, unsigned long request, void *argument');
   const ioctlOf = call('ioctl', 'int fd, unsigned long request, long argument');
   const flock = call('flock', 'int fd, int operation');
@@ -55,6 +71,22 @@ async function load(): Promise<Libc> {
   const bind = call('bind', 'int fd, void *address, unsigned int length');
   const setsockopt = call('setsockopt', 'int fd, int level, int name, void *value, unsigned int length');
   return {
+    pointerBytes: koffi.sizeof('void *'),
+    allocate: (sizeBytes) => {
+      const address: unknown = koffi.alloc('uint8_t', sizeBytes);
+      if (typeof address !== 'bigint') throw new Error('koffi gives no address');
+      const bytes = new Uint8Array(koffi.view(address, sizeBytes));
+      return { address, bytes: bytes.fill(0), free: () => koffi.free(address) };
+    },
+    tryIoctl: (fd, request, argument) => (Number(nativeIoctl(fd, request, argument)) < 0 ? koffi.errno() : 0),
+    waitIoctl: (fd, request, argument) =>
+      new Promise((resolve, reject) => {
+        nativeIoctl.async(fd, request, argument, (error: unknown, result: unknown) => {
+          if (error instanceof Error) reject(error);
+          else if (Number(result) < 0) reject(systemError('ioctl', koffi.errno()));
+          else resolve();
+        });
+      }),
     ioctl: (fd, request, argument) =>
       void (typeof argument === 'number' ? ioctlOf : ioctlAt)(fd, request, argument),
     flock: (fd, operation) => void flock(fd, operation),
@@ -99,12 +131,4 @@ function startWatch(poll: Poll, fd: number, first: Interest, onReady: () => void
       handle.close();
     },
   };
-}
-
-function systemError(call: string, errno: number): Error {
-  const code = getSystemErrorName(-errno);
-  return Object.assign(new Error(`${code}: ${getSystemErrorMessage(-errno)}, ${call}`), {
-    code,
-    syscall: call,
-  });
 }

@@ -1,4 +1,5 @@
 // Hardware, what the system says of a failed call: its errno by name, and the sentences that all adapters share.
+import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import { OctopusError } from '../errors.ts';
 
 /** `EBUSY`, or undefined for what is no system error. */
@@ -12,6 +13,15 @@ export function textOf(error: unknown): string {
   return typeof error === 'object' && error !== null && 'message' in error
     ? String(error.message)
     : String(error);
+}
+
+/** As Node's own: `EBUSY: resource busy or locked, ioctl`, with `code`. */
+export function systemError(call: string, errno: number): Error {
+  const code = getSystemErrorName(-errno);
+  return Object.assign(new Error(`${code}: ${getSystemErrorMessage(-errno)}, ${call}`), {
+    code,
+    syscall: call,
+  });
 }
 
 /** Used after `close()`: never the user's fault. */

@@ -1,9 +1,12 @@
 // Hardware, port UsbBus: what sysfs tells, with hot-plug events of udevd and a look every 200 ms for hosts without it.
+// Transfers go straight to usbfs where koffi loads, through the package usb where it does not.
 import { existsSync } from 'node:fs';
 import type { Unsubscribe, UsbBus, UsbChange, UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
+import { loadLibc, type Libc } from './libc.ts';
 import { openDfu } from './usb-dfu.ts';
 import { loadUsb, type NativeEmitter, type NativeUsb } from './usb-native.ts';
 import { UsbTree } from './usb-tree.ts';
+import { openUsbfs } from './usb-usbfs.ts';
 
 const LOOK_EVERY_MS = 200;
 
@@ -12,19 +15,31 @@ export interface UsbRoots {
   readonly nodes?: string;
   readonly proc?: string;
   readonly load?: () => Promise<NativeUsb>;
+  readonly libc?: () => Promise<Libc | string>;
+  /** `usb` or `usbfs` where the way of transfers is not to be chosen by what loads: OCTOPUS_USB. */
+  readonly force?: string | undefined;
 }
 
 export class HardwareUsb implements UsbBus {
   readonly #tree: UsbTree;
   readonly #places: { readonly nodes: string; readonly proc: string };
   readonly #load: () => Promise<NativeUsb>;
+  readonly #libc: () => Promise<Libc | string>;
   readonly #listeners = new Set<(change: UsbChange) => void>();
   #watching: Watching | undefined;
 
-  constructor({ sysfs, nodes = '/dev/bus/usb', proc = '/proc', load = loadUsb }: UsbRoots = {}) {
+  constructor({
+    sysfs,
+    nodes = '/dev/bus/usb',
+    proc = '/proc',
+    load = loadUsb,
+    libc = loadLibc,
+    force,
+  }: UsbRoots = {}) {
     this.#tree = new UsbTree(sysfs);
     this.#places = { nodes, proc };
     this.#load = load;
+    this.#libc = force === 'usb' ? async () => 'usb is asked for' : libc;
   }
 
   list(): Promise<readonly UsbDeviceInfo[]> {
@@ -47,8 +62,10 @@ export class HardwareUsb implements UsbBus {
     };
   }
 
-  openDfu(info: UsbDeviceInfo): Promise<UsbDfuDevice> {
-    return openDfu(info, { tree: this.#tree, ...this.#places }, this.#load);
+  async openDfu(info: UsbDeviceInfo): Promise<UsbDfuDevice> {
+    const places = { tree: this.#tree, ...this.#places };
+    const libc = await this.#libc();
+    return typeof libc === 'string' ? openDfu(info, places, this.#load) : openUsbfs(info, places, libc);
   }
 }
 

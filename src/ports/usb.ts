@@ -34,6 +34,11 @@ export interface ControlSetup {
 /**
  * An opened DFU device with interface 0, alternate setting 0 claimed.
  * A STALL or a time-out is an answer. Only a lost device is an exception: `device-gone`.
+ *
+ * Endpoint 0 carries one transfer after the other. Who calls need not wait for the answer before the next call: calls are
+ * carried out in the order in which they were made, each begins when the one before has ended, and its time-out counts
+ * from there. A STALL ends one call alone. A time-out ends those that were queued behind it, too: they are not sent, and
+ * answer `timeout`; who calls after that answer begins anew.
  */
 export interface UsbDfuDevice {
   readonly info: UsbDeviceInfo;
@@ -43,7 +48,7 @@ export interface UsbDfuDevice {
     length: number,
     timeoutMs: number,
   ): Promise<Uint8Array | 'stall' | 'timeout'>;
-  /** Gives the device back; a second call does nothing. */
+  /** Gives the device back; what is still under way is called off. A second call does nothing. */
   close(): Promise<void>;
 }
 

@@ -1,7 +1,7 @@
 // What a DfuSe device says of itself: the configuration descriptor and the memory map in its strings.
 // Sources: USB 2.0 chapter 9, DFU 1.1 section 4.1.3, ST UM0424 ("DfuSe" string format), real-silicon.md 5.
 import { OctopusError } from '../errors.ts';
-import { PROMPT_TIMEOUT_MS, type DfuTalk } from './dfu.ts';
+import { PROMPT_TIMEOUT_MS, ask, type DfuTalk } from './dfu.ts';
 
 const GET_DESCRIPTOR = 6;
 const DESCRIPTOR_CONFIGURATION = 2;
@@ -43,7 +43,7 @@ export function* describeDfu(): DfuTalk<DfuDescription> {
 }
 
 function* getDescriptor(type: number, index: number, language: number): DfuTalk<Uint8Array> {
-  const answer = yield {
+  const answer = yield* ask({
     kind: 'in',
     setup: {
       type: 'standard',
@@ -54,7 +54,7 @@ function* getDescriptor(type: number, index: number, language: number): DfuTalk<
     },
     length: 255,
     timeoutMs: PROMPT_TIMEOUT_MS,
-  };
+  });
   if (answer instanceof Uint8Array && answer.length >= 2) return answer;
   throw bad(`no descriptor ${type}:${index} (${answer instanceof Uint8Array ? 'empty' : answer})`);
 }

@@ -56,23 +56,54 @@ export function stateName(state: number): string {
   return found === undefined ? `state ${state}` : found[0];
 }
 
-/** What a core asks. `wait` is device-given time (bwPollTimeout), never a guess of ours. */
-export type DfuRequest =
+/** One control transfer. */
+export type DfuTransfer =
   | {
       readonly kind: 'out';
       readonly setup: ControlSetup;
       readonly data: Uint8Array;
       readonly timeoutMs: number;
     }
-  | { readonly kind: 'in'; readonly setup: ControlSetup; readonly length: number; readonly timeoutMs: number }
+  | {
+      readonly kind: 'in';
+      readonly setup: ControlSetup;
+      readonly length: number;
+      readonly timeoutMs: number;
+    };
+
+/**
+ * What a core asks. A `series` is transfers that follow each other without a word of ours between them: the port carries
+ * them out in their order (src/ports/usb.ts). `wait` is device-given time (bwPollTimeout), never a guess of ours.
+ */
+export type DfuRequest =
+  | DfuTransfer
+  | { readonly kind: 'series'; readonly transfers: readonly DfuTransfer[] }
   | { readonly kind: 'wait'; readonly ms: number }
   | { readonly kind: 'progress'; readonly done: number; readonly total: number };
 
-/** `'ok'` answers out, wait and progress; bytes answer in. A STALL and a time-out are answers too. */
-export type DfuAnswer = Uint8Array | 'ok' | 'stall' | 'timeout';
+/** `'ok'` answers out; bytes answer in. A STALL and a time-out are answers too. */
+export type TransferAnswer = Uint8Array | 'ok' | 'stall' | 'timeout';
+
+/** One answer for each transfer of a series, in its order; `'ok'` for wait and progress. */
+export type DfuAnswer = TransferAnswer | readonly TransferAnswer[];
 
 /** A conversation that ends in an `R`. Call it with `yield*`. */
 export type DfuTalk<R> = Generator<DfuRequest, R, DfuAnswer>;
+
+export function* ask(transfer: DfuTransfer): DfuTalk<TransferAnswer> {
+  const answer = yield transfer;
+  return isOne(answer) ? answer : 'timeout';
+}
+
+/** Behind a STALL the next ones are sent all the same, behind a time-out they are not and answer `timeout`. */
+export function* series(transfers: readonly DfuTransfer[]): DfuTalk<readonly TransferAnswer[]> {
+  const answers = yield { kind: 'series', transfers };
+  return isOne(answers) ? [] : answers;
+}
+
+function isOne(answer: DfuAnswer): answer is TransferAnswer {
+  return typeof answer === 'string' || answer instanceof Uint8Array;
+}
 
 /** A control transfer that answers at once on a healthy chip; real ones take 1 to 5 ms (real-silicon.md 2). */
 export const PROMPT_TIMEOUT_MS = 2_000;

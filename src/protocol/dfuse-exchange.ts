@@ -7,12 +7,16 @@ import {
   DFU_STATE,
   PROMPT_TIMEOUT_MS,
   STATUS_ERR_VENDOR,
+  ask,
   dfuSetup,
   parseStatus,
+  series,
   stateName,
   statusName,
   type DfuStatus,
   type DfuTalk,
+  type DfuTransfer,
+  type TransferAnswer,
 } from './dfu.ts';
 
 /**
@@ -58,7 +62,17 @@ export function* settle(): DfuTalk<void> {
   throw protocolError('the device does not come to dfuIDLE', last);
 }
 
-/** One DNLOAD and the two GETSTATUS that carry it out. */
+const GET_STATUS: DfuTransfer = {
+  kind: 'in',
+  setup: dfuSetup(DFU_REQUEST.getStatus, 0),
+  length: 6,
+  timeoutMs: HELD_TIMEOUT_MS,
+};
+
+/**
+ * One DNLOAD and the two GETSTATUS that carry it out, on their way together: the chip sees what a host shows it that asks
+ * as fast as it can (comma.ai's panda does, real-silicon.md 2), and nobody's processor stands between them.
+ */
 export function* download(
   link: DfuseLink,
   block: number,
@@ -66,32 +80,42 @@ export function* download(
   what: string,
   address: number,
 ): DfuTalk<void> {
-  const taken = yield {
-    kind: 'out',
-    setup: dfuSetup(DFU_REQUEST.dnload, block),
-    data,
-    timeoutMs: HELD_TIMEOUT_MS,
-  };
-  if (taken !== 'ok')
-    throw statusError(`${what}: the device did not take the request`, yield* getStatus(), address);
-  const first = yield* getStatus();
+  const [taken, ...told] = yield* series([
+    { kind: 'out', setup: dfuSetup(DFU_REQUEST.dnload, block), data, timeoutMs: HELD_TIMEOUT_MS },
+    GET_STATUS,
+    ...(link.pacing === 'held' ? [GET_STATUS] : []),
+  ]);
+  const [first, second] = told.map(statusIn);
+  if (taken !== 'ok') {
+    // Behind a STALL they say why. Behind a time-out they were not sent, and the chip may have found itself.
+    const why = first ?? second ?? (yield* getStatus());
+    throw statusError(`${what}: the device did not take the request`, why, address);
+  }
   if (first === undefined || first.state === DFU_STATE.dfuERROR) throw statusError(what, first, address);
   if (first.state !== DFU_STATE.dfuDNBUSY) throw protocolError(`${what}: dfuDNBUSY expected`, first);
-  yield* finish(link, first, what, address);
+  yield* finish(link, first, second, what, address);
 }
 
-/** Waits until the work begun by the first GETSTATUS is done. */
-function* finish(link: DfuseLink, first: DfuStatus, what: string, address: number): DfuTalk<void> {
+/** Waits until the work begun by the first GETSTATUS is done. `second` was asked at once, if the chip holds it. */
+function* finish(
+  link: DfuseLink,
+  first: DfuStatus,
+  second: DfuStatus | undefined,
+  what: string,
+  address: number,
+): DfuTalk<void> {
   let busy = first;
+  let next = second;
+  let isAsked = link.pacing === 'held';
   let waitedMs = 0;
-  let waitFirst = link.pacing === 'polled';
   while (waitedMs <= STUCK_AFTER_MS) {
-    if (waitFirst) {
+    if (!isAsked) {
       const ms = Math.max(busy.pollTimeoutMs, 1);
       yield { kind: 'wait', ms };
       waitedMs += ms;
+      next = yield* getStatus();
     }
-    const next = yield* getStatus();
+    isAsked = false;
     if (next === undefined) {
       // The held answer was lost: from here on by the book, bwPollTimeout before each GETSTATUS.
       link.pacing = 'polled';
@@ -103,7 +127,6 @@ function* finish(link: DfuseLink, first: DfuStatus, what: string, address: numbe
     } else {
       throw statusError(what, next, address);
     }
-    waitFirst = true;
   }
   yield* unstick(what);
 }
@@ -124,12 +147,10 @@ function* unstick(what: string): DfuTalk<void> {
 }
 
 export function* getStatus(): DfuTalk<DfuStatus | undefined> {
-  const answer = yield {
-    kind: 'in',
-    setup: dfuSetup(DFU_REQUEST.getStatus, 0),
-    length: 6,
-    timeoutMs: HELD_TIMEOUT_MS,
-  };
+  return statusIn(yield* ask(GET_STATUS));
+}
+
+function statusIn(answer: TransferAnswer): DfuStatus | undefined {
   return answer instanceof Uint8Array ? parseStatus(answer) : undefined;
 }
 

@@ -1,7 +1,16 @@
 // ST's DfuSe commands (AN3156) as pure conversations: set address, erase a sector, write a run, read a run.
 // One DNLOAD with its two GETSTATUS is in dfuse-exchange.ts.
 import { hex } from '../errors.ts';
-import { DFU_REQUEST, PROMPT_TIMEOUT_MS, dfuSetup, type DfuTalk } from './dfu.ts';
+import {
+  DFU_REQUEST,
+  PROMPT_TIMEOUT_MS,
+  ask,
+  dfuSetup,
+  series,
+  type DfuTalk,
+  type DfuTransfer,
+  type TransferAnswer,
+} from './dfu.ts';
 import { abort, download, getStatus, statusError, unreadable, type DfuseLink } from './dfuse-exchange.ts';
 
 /** AN3156 section 4: the first byte of a DNLOAD with wValue 0. */
@@ -11,6 +20,8 @@ const COMMAND_ERASE = 0x41;
 const FIRST_DATA_BLOCK = 2;
 /** AN3156 sections 3.1 and 3.2: reads and writes are of 2 to wTransferSize bytes. */
 const MIN_TRANSFER_BYTES = 2;
+/** Blocks on their way at once in a read. The wire then waits for us once in four blocks, and progress still flows. */
+const READ_AHEAD_BLOCKS = 4;
 
 /** AN3156 4.2. Throws `read-protected` where the chip refuses every address, `dfu-status` elsewhere. */
 export function* setAddress(link: DfuseLink, address: number): DfuTalk<void> {
@@ -59,14 +70,17 @@ export function* readRun(link: DfuseLink, address: number, length: number): DfuT
   yield* setAddress(link, address);
   yield* abort();
   const bytes = new Uint8Array(length);
+  const block = link.transferSizeBytes;
   // A short request would compute another address, so the tail is read as a short block from its own pointer.
-  const whole = length - (length % link.transferSizeBytes);
-  for (let at = 0; at < whole; at += link.transferSizeBytes) {
-    bytes.set(
-      yield* upload(FIRST_DATA_BLOCK + at / link.transferSizeBytes, link.transferSizeBytes, address + at),
-      at,
-    );
-    yield { kind: 'progress', done: at + link.transferSizeBytes, total: length };
+  const whole = length - (length % block);
+  for (let at = 0; at < whole;) {
+    const count = Math.min(READ_AHEAD_BLOCKS, (whole - at) / block);
+    const first = FIRST_DATA_BLOCK + at / block;
+    const answers = yield* series(Array.from({ length: count }, (_, index) => upload(first + index, block)));
+    // Behind the first answer that is not whole the others mean nothing.
+    for (let index = 0; index < count; index++, at += block)
+      bytes.set(yield* expectWhole(answers[index] ?? 'timeout', block, address + at), at);
+    yield { kind: 'progress', done: at, total: length };
   }
   if (whole < length) {
     if (whole > 0) {
@@ -76,7 +90,8 @@ export function* readRun(link: DfuseLink, address: number, length: number): DfuT
     }
     // AN3156 3.1: a read is of 2 bytes at least; the neighbour of a lone last byte is thrown away.
     const rest = length - whole;
-    const tail = yield* upload(FIRST_DATA_BLOCK, Math.max(rest, MIN_TRANSFER_BYTES), address + whole);
+    const least = Math.max(rest, MIN_TRANSFER_BYTES);
+    const tail = yield* expectWhole(yield* ask(upload(FIRST_DATA_BLOCK, least)), least, address + whole);
     bytes.set(tail.subarray(0, rest), whole);
     yield { kind: 'progress', done: length, total: length };
   }
@@ -84,13 +99,16 @@ export function* readRun(link: DfuseLink, address: number, length: number): DfuT
   return bytes;
 }
 
-function* upload(block: number, length: number, address: number): DfuTalk<Uint8Array> {
-  const answer = yield {
+function upload(block: number, length: number): DfuTransfer {
+  return {
     kind: 'in',
     setup: dfuSetup(DFU_REQUEST.upload, block),
     length,
     timeoutMs: PROMPT_TIMEOUT_MS,
   };
+}
+
+function* expectWhole(answer: TransferAnswer, length: number, address: number): DfuTalk<Uint8Array> {
   if (answer instanceof Uint8Array && answer.length === length) return answer;
   if (answer === 'timeout') throw unreadable(address);
   const what =

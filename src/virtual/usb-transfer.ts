@@ -29,6 +29,9 @@ export class OpenedDfu implements UsbDfuDevice {
   readonly info: UsbDeviceInfo;
   readonly #usb: VirtualUsb;
   readonly #attachment: Attachment;
+  /** Made and not yet begun: calls take turns, and a time-out takes those behind it along. */
+  readonly #queued: { isDropped: boolean }[] = [];
+  #lastTurn: Promise<unknown> = Promise.resolve();
   #closed = false;
 
   constructor(usb: VirtualUsb, attachment: Attachment) {
@@ -59,6 +62,7 @@ export class OpenedDfu implements UsbDfuDevice {
     await Promise.resolve();
     if (this.#closed) return;
     this.#closed = true;
+    this.#dropQueued();
     this.#attachment.opened = false;
   }
 
@@ -77,6 +81,31 @@ export class OpenedDfu implements UsbDfuDevice {
         advice: 'This is a fault of octopus-flasher: please report it.',
       });
     }
+    // The caller may use its buffer again; what is on the wire stays as it was.
+    const bytes = data.slice();
+    const own = { isDropped: false };
+    this.#queued.push(own);
+    const turn = this.#lastTurn.then(async () => {
+      this.#queued.shift();
+      if (own.isDropped) return 'timeout';
+      const answer = await this.#perform(packet, bytes, timeoutMs);
+      if (answer === 'timeout') this.#dropQueued();
+      return answer;
+    });
+    this.#lastTurn = turn.catch(() => {});
+    return turn;
+  }
+
+  #dropQueued(): void {
+    for (const one of this.#queued) one.isDropped = true;
+  }
+
+  /** Its turn has come: only now it has a number, and whatever goes wrong with it happens now. */
+  async #perform(
+    packet: SetupPacket,
+    data: Uint8Array,
+    timeoutMs: number,
+  ): Promise<Uint8Array | 'stall' | 'timeout'> {
     const n = this.#usb.transfers.next(packet);
     const { busPath, owner } = this.#attachment;
     const fault = this.#usb.faults.beforeTransfer?.(n, packet, data, busPath);
@@ -108,8 +137,6 @@ export class OpenedDfu implements UsbDfuDevice {
   ): Promise<Uint8Array | 'stall' | 'timeout'> {
     const attachment = this.#attachment;
     const { clock, times } = this.#usb;
-    // The caller may use its buffer again; what is on the wire stays as it was.
-    const bytes = data.slice();
     return new Promise((resolve, reject) => {
       if (attachment.state === 'left') {
         reject(attachment.gone());
@@ -132,7 +159,7 @@ export class OpenedDfu implements UsbDfuDevice {
         if (over || attachment.state !== 'present') return;
         if (times.transferMs > 0) await clock.sleep(times.transferMs);
         if (attachment.state !== 'present') return;
-        const answer = await attachment.fn.control(packet, bytes);
+        const answer = await attachment.fn.control(packet, data);
         if (attachment.state === 'present' && !loseAnswer) end(() => resolve(answer));
       };
       // A transfer that timed out leaves the chip at work; the next SETUP waits until it is done.

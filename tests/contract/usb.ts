@@ -34,7 +34,18 @@ const SET_INTERFACE: ControlSetup = {
   index: 0,
 };
 const NO_REQUEST: ControlSetup = { type: 'class', recipient: 'interface', request: 0x55, value: 0, index: 0 };
+// DFU 1.1, table 3.2.
+const DNLOAD: ControlSetup = { ...GETSTATUS, request: 1 };
+const CLRSTATUS: ControlSetup = { ...GETSTATUS, request: 4 };
+const ABORT: ControlSetup = { ...GETSTATUS, request: 6 };
+// DFU 1.1, 6.1.2 "bState".
+const [IDLE, DNBUSY, DNLOAD_IDLE] = [2, 4, 5];
+// AN3156 4.2 and 4.3. A sector of 128 KiB takes an F446 a second and more: so long the second GETSTATUS is held.
+const SET_ADDRESS = Uint8Array.of(0x21, 0x00, 0x80, 0x00, 0x08);
+const ERASE_128_KIB = Uint8Array.of(0x41, 0x00, 0x00, 0x02, 0x08);
 const NOTHING = new Uint8Array(0);
+/** bState of a GETSTATUS; what is no status is told as it is. */
+const stateOf = (answer: Uint8Array | string) => (typeof answer === 'string' ? answer : answer[4]);
 
 export function usbContract(name: string, make: () => Promise<UsbRig>): void {
   describe(`UsbBus: ${name}`, () => {
@@ -119,6 +130,66 @@ export function usbContract(name: string, make: () => Promise<UsbRig>): void {
       expect(await device.controlOut(NO_REQUEST, Uint8Array.of(1, 2), TIMEOUT_MS)).toBe('stall');
       expect((await device.controlIn(GETSTATUS, 6, TIMEOUT_MS)).length).toBe(6);
       await device.close();
+    });
+
+    describe('calls that do not wait for each other', () => {
+      const idle = async (bus: UsbBus) => {
+        const device = await bus.openDfu(await theRom(bus));
+        await device.controlOut(CLRSTATUS, NOTHING, TIMEOUT_MS);
+        return {
+          device,
+          ask: async (timeoutMs = TIMEOUT_MS) => stateOf(await device.controlIn(GETSTATUS, 6, timeoutMs)),
+          tell: (setup: ControlSetup, data = NOTHING) => device.controlOut(setup, data, TIMEOUT_MS),
+        };
+      };
+
+      test('are carried out in the order in which they were made', async () => {
+        const { device, ask, tell } = await idle((await setUp()).bus);
+        const data = SET_ADDRESS.slice();
+        const calls = [ask(), tell(DNLOAD, data), ask(), ask(), tell(ABORT), ask()];
+        // What is sent is what it was when the call was made.
+        data.fill(0);
+        expect(await Promise.all(calls)).toEqual([IDLE, 'ok', DNBUSY, DNLOAD_IDLE, 'ok', IDLE]);
+        await device.close();
+      });
+
+      test('a STALL ends one of them alone', async () => {
+        const { device, ask, tell } = await idle((await setUp()).bus);
+        const calls = [tell(NO_REQUEST), ask(), tell(CLRSTATUS), ask()];
+        const [stalled, , cleared, state] = await Promise.all(calls);
+        expect([stalled, cleared, state]).toEqual(['stall', 'ok', IDLE]);
+        await device.close();
+      });
+
+      test("a time-out counts from its own turn's beginning", async () => {
+        const { device, ask, tell } = await idle((await setUp()).bus);
+        const calls = [tell(DNLOAD, ERASE_128_KIB), ask(), ask(), ask(800)];
+        expect(await Promise.all(calls)).toEqual(['ok', DNBUSY, DNLOAD_IDLE, DNLOAD_IDLE]);
+        await device.close();
+      });
+
+      test('a time-out ends those behind it, too: they are not sent; who calls after it begins anew', async () => {
+        const { device, ask, tell } = await idle((await setUp()).bus);
+        expect(await Promise.all([tell(DNLOAD, ERASE_128_KIB), ask()])).toEqual(['ok', DNBUSY]);
+        const calls = [ask(300), tell(ABORT), ask()];
+        expect(await Promise.all(calls)).toEqual(['timeout', 'timeout', 'timeout']);
+        // An ABORT would have ended it in dfuIDLE.
+        expect(await ask(10_000)).toBe(DNLOAD_IDLE);
+        await device.close();
+      });
+
+      test('all of them end with a device that leaves', async () => {
+        const { bus, pull } = await setUp();
+        const { device, ask, tell } = await idle(bus);
+        const calls = [tell(DNLOAD, ERASE_128_KIB), ask(), ask(30_000), tell(ABORT), ask()];
+        const endings = Promise.allSettled(calls);
+        await Promise.all(calls.slice(0, 2));
+        await pull();
+        expect(
+          (await endings).map((end) => (end.status === 'fulfilled' ? end.value : end.reason.code)),
+        ).toEqual(['ok', DNBUSY, 'device-gone', 'device-gone', 'device-gone']);
+        await device.close();
+      });
     });
 
     test('a device has one user; closing gives it back at once', async () => {

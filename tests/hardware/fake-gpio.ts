@@ -26,6 +26,10 @@ export class FakeGpio {
   readonly #requests = new Map<number, readonly number[]>();
 
   readonly libc: Libc = {
+    pointerBytes: 8,
+    allocate: never,
+    tryIoctl: never,
+    waitIoctl: never,
     ioctl: (fd, request, argument) => this.#ioctl(fd, request, argument),
     flock: never,
     socket: never,

@@ -61,6 +61,7 @@ function setUp(files: Readonly<Record<string, string>> = ROM, native: Partial<Na
     nodes: join(root, 'dev'),
     proc: join(root, 'proc'),
     load,
+    libc: async () => 'koffi does not load',
   });
   return { root, bus, done, fire: () => fire() };
 }
@@ -93,6 +94,44 @@ test.each([
   const device = await bus.openDfu(await romOf(bus));
   expect(await device.controlIn(GETSTATUS, 6, 10)).toBe(answer);
   expect(await device.controlOut(GETSTATUS, Uint8Array.of(1), 10)).toBe(answer);
+});
+
+test('several at once take turns: the package would carry them out in threads of its own', async () => {
+  let underWay = 0;
+  const order: number[] = [];
+  const slow = async <T>(length: number, answer: T): Promise<T> => {
+    expect(++underWay).toBe(1);
+    await sleep(length);
+    order.push(length);
+    underWay -= 1;
+    return answer;
+  };
+  const { bus } = setUp(ROM, {
+    nativeControlTransferIn: (_setup, _timeout, length) => slow(length, new Uint8Array(length)),
+    nativeControlTransferOut: (_setup, _timeout, data) => slow(data.length, data.length),
+  });
+  const device = await bus.openDfu(await romOf(bus));
+  const data = new Uint8Array(20);
+  const calls = [device.controlIn(GETSTATUS, 40, 9), device.controlOut(GETSTATUS, data, 9)];
+  expect((await Promise.all([...calls, device.controlIn(GETSTATUS, 6, 9)])).map(String)).toHaveLength(3);
+  expect(order).toEqual([40, 20, 6]);
+});
+
+test('a time-out takes those behind it along, and nobody after it', async () => {
+  let asked = 0;
+  const { bus } = setUp(ROM, {
+    nativeControlTransferIn: async (_setup, _timeout, length) => {
+      asked += 1;
+      await sleep(10);
+      if (asked === 1) throw new Error('transfer was cancelled');
+      return new Uint8Array(length);
+    },
+  });
+  const device = await bus.openDfu(await romOf(bus));
+  const ask = () => device.controlIn(GETSTATUS, 6, 10);
+  expect(await Promise.all([ask(), ask(), ask()])).toEqual(['timeout', 'timeout', 'timeout']);
+  expect(asked).toBe(1);
+  expect(await ask()).toHaveLength(6);
 });
 
 test.each(['device disconnected', 'hardware fault or protocol violation'])(

@@ -56,9 +56,13 @@ const printer = (may: 'yes' | 'no', ...groups: string[]) =>
     env: { MAY: may },
   });
 
-test('USB: time-out, unplugged in a transfer, claimed by a program and by a driver', async () => {
-  expect(await testsInGuest(guest, 'tests/kernel/faults-usb.guest.ts', { env: bare.env })).toBe(4);
-});
+test.each(['usbfs', 'usb'])(
+  'USB by %s: time-out, unplugged in a transfer, claimed by a program and by a driver',
+  async (way) => {
+    const env = { ...bare.env, OCTOPUS_USB: way };
+    expect(await testsInGuest(guest, 'tests/kernel/faults-usb.guest.ts', { env })).toBe(4);
+  },
+);
 
 test('serial: held, none, unplugged while open', async () => {
   expect(await testsInGuest(guest, 'tests/kernel/faults-serial.guest.ts', { env: klipper.env })).toBe(4);

@@ -3,24 +3,24 @@ import {
   DFU_REQUEST,
   DFU_STATE,
   parseStatus,
-  type DfuAnswer,
-  type DfuRequest,
   type DfuTalk,
+  type DfuTransfer,
+  type TransferAnswer,
 } from '../../src/protocol/dfu.ts';
 import { settle, type DfuseLink } from '../../src/protocol/dfuse-exchange.ts';
 import { eraseSector, readRun, setAddress, writeRun } from '../../src/protocol/dfuse.ts';
-import { statusBytes, talkWith } from './talk.ts';
+import { statusBytes, talkWith, type Asked } from './talk.ts';
 
 const link = (pacing: DfuseLink['pacing'] = 'held'): DfuseLink => ({ transferSizeBytes: 2048, pacing });
-const requestOf = (request: DfuRequest) =>
+const requestOf = (request: Asked) =>
   request.kind === 'in' || request.kind === 'out' ? request.setup.request : undefined;
-const dnloads = (asked: readonly DfuRequest[]) =>
+const dnloads = (asked: readonly Asked[]) =>
   asked.flatMap((request) =>
     request.kind === 'out' && request.setup.request === DFU_REQUEST.dnload ? [request] : [],
   );
 const codeOf = (
   core: DfuTalk<unknown>,
-  answer: (request: DfuRequest, index: number) => DfuAnswer,
+  answer: (request: DfuTransfer, index: number) => TransferAnswer,
 ): string => {
   try {
     talkWith(core, answer);
@@ -31,7 +31,7 @@ const codeOf = (
 };
 
 /** Answers as an F4 does: each DNLOAD is followed by dfuDNBUSY and dfuDNLOAD-IDLE. */
-function obedient(): (request: DfuRequest) => DfuAnswer {
+function obedient(): (request: DfuTransfer) => TransferAnswer {
   let polls = 0;
   return (request) => {
     if (request.kind === 'out') {
@@ -114,7 +114,7 @@ describe('commands, byte for byte as AN3156 4.2 and 4.3 write them', () => {
 
   test('a lost held answer switches to bwPollTimeout', () => {
     const shared = link('held');
-    const answers: DfuAnswer[] = [statusBytes(4, 100), 'timeout', statusBytes(4, 104), statusBytes(5)];
+    const answers: TransferAnswer[] = [statusBytes(4, 100), 'timeout', statusBytes(4, 104), statusBytes(5)];
     const { asked } = talkWith(eraseSector(shared, 0x08000000), (request) =>
       request.kind === 'in' ? (answers.shift() ?? 'stall') : 'ok',
     );
@@ -129,7 +129,7 @@ describe('refusals of the chip', () => {
     ['errWRITE', statusBytes(10, 0, 3), 'dfu-status'],
     ['errVENDOR: read protection', statusBytes(10, 0, 11), 'read-protected'],
   ])('%s after dfuDNBUSY', (_name, status, code) => {
-    const answers: DfuAnswer[] = [statusBytes(4, 100), status];
+    const answers: TransferAnswer[] = [statusBytes(4, 100), status];
     expect(
       codeOf(eraseSector(link(), 0x08000000), (request) =>
         request.kind === 'in' ? (answers.shift() ?? 'stall') : 'ok',
