@@ -1,6 +1,7 @@
 // Virtual bench, the virtual CPU: what a program in flash turns out to be when it is started at an address.
 
 import { inflateSync } from 'node:zlib';
+import { PROTOCOL_WORD, type KatapultProtocol } from './katapult/frames.ts';
 import type { FlashMemory } from './silicon/flash-memory.ts';
 import { readSeal, sealHolds, viewOf } from './seal.ts';
 
@@ -11,6 +12,8 @@ export interface KlipperProgram {
   readonly mcu: string;
   readonly version: string;
   readonly transport: KlipperWire;
+  /** FLASH_APPLICATION_ADDRESS: where it was linked, and runs. */
+  readonly linkAddress: number;
   /** As embedded: what `identify` hands out. */
   readonly dictionary: Uint8Array;
 }
@@ -20,6 +23,7 @@ export interface KatapultProgram {
   readonly mcu: string;
   readonly version: string;
   readonly transport: 'usb' | 'can';
+  readonly protocol: KatapultProtocol;
   readonly appAddress: number;
 }
 
@@ -106,6 +110,7 @@ function klipper(bytes: Buffer, board: CpuBoard, address: number): Program {
       mcu,
       version: found.version,
       transport: wireOf(config),
+      linkAddress: address,
       dictionary: Uint8Array.from(found.compressed),
     };
   }
@@ -161,19 +166,19 @@ function katapult(bytes: Buffer, board: CpuBoard): Program {
   const head = bytes.subarray(0, 0x2000);
   const mcu = /stm32[fh]\d{3}xx/.exec(head.toString('latin1'))?.[0];
   const version = /v\d+\.\d+\.\d+[-\w]*/.exec(head.toString('latin1'))?.[0];
-  const appAddress = launchAddress(head);
-  if (mcu === undefined || version === undefined || appAddress === undefined) {
-    return nothing('a torn Katapult');
-  }
+  // A build of protocol 1.0 does not name its version anywhere.
+  const protocol = version === undefined ? '1.0' : '1.1';
+  const appAddress = launchAddress(head, PROTOCOL_WORD[protocol]);
+  if (mcu === undefined || appAddress === undefined) return nothing('a torn Katapult');
   if (mcu !== board.mcu) return nothing(`built for ${mcu}, the board is a ${board.mcu}`);
   const transport = head.includes(Buffer.from('katapult', 'utf16le')) ? 'usb' : 'can';
-  return { kind: 'katapult', mcu, version, transport, appAddress };
+  return { kind: 'katapult', mcu, version: version ?? '', protocol, transport, appAddress };
 }
 
-/** The word 0x00010100 (PROTO_VERSION) is followed by LAUNCH_APP_ADDRESS: held in all builds of section 2. */
-function launchAddress(head: Buffer): number | undefined {
+/** PROTO_VERSION is followed by LAUNCH_APP_ADDRESS: held in all builds of section 2. */
+function launchAddress(head: Buffer, protocolWord: number): number | undefined {
   for (let at = 0; at + 8 <= head.length; at += 4) {
-    if (head.readUInt32LE(at) !== 0x0001_0100) continue;
+    if (head.readUInt32LE(at) !== protocolWord) continue;
     const address = head.readUInt32LE(at + 4);
     if (address >= 0x0800_0000 && address < 0x0810_0000) return address;
   }

@@ -23,6 +23,8 @@ export interface ForgeKlipper {
 
 export interface ForgeKatapult {
   readonly mcu: string;
+  /** 1.0: as built before 2024-08-06, without a version in it. Default 1.1. */
+  readonly protocol?: '1.0' | '1.1';
   readonly transport?: 'usb' | 'can';
   readonly appAddress?: number;
   readonly version?: string;
@@ -110,11 +112,11 @@ export function forgeKatapult(options: ForgeKatapult): Uint8Array {
   image.put(reset - 8, SIGNATURE);
   // A short forward branch to stage two.
   image.put(reset, Uint8Array.of(0x0e, 0xe0));
-  // PROTO_VERSION 1.1.0, then LAUNCH_APP_ADDRESS.
-  image.word(size - 0x220, 0x0001_0100);
+  // PROTO_VERSION, then LAUNCH_APP_ADDRESS.
+  image.word(size - 0x220, options.protocol === '1.0' ? 0x0001_0000 : 0x0001_0100);
   image.word(size - 0x21c, options.appAddress ?? APP_ADDRESS[mcu]);
   image.text(size - 0x1c0, mcu);
-  image.text(size - 0x1a0, version);
+  if (options.protocol !== '1.0') image.text(size - 0x1a0, version);
   if (transport === 'usb') image.utf16(size - 0x160, 'katapult');
   return seal(image, FLASH_BASE, options.crystalHz ?? CRYSTAL_HZ[mcu]);
 }
