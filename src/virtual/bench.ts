@@ -6,6 +6,7 @@ import { loadVirtualBoard, uidBytes, type BoardState } from './board-data.ts';
 import { VirtualCan, type CanOptions } from './can-host.ts';
 import { canUuid } from './can-uuid.ts';
 import { VirtualClock, type BenchClock } from './clock.ts';
+import { defaultFirmwareSettings, type FirmwareSettings } from './firmware-settings.ts';
 import { VirtualGpio } from './gpio.ts';
 import { KeptBoard } from './keep.ts';
 import { createForeignUsb } from './klipper-app.ts';
@@ -30,6 +31,7 @@ export interface BenchBoardOptions {
   /** What somebody has left in flash. Default `used`. */
   state?: BoardState;
   rom?: Partial<RomSettings>;
+  firmware?: Partial<FirmwareSettings>;
   lines?: Partial<LineSettings>;
   busPath?: string;
   /** 24 hex digits; give two boards the same to make them alike. */
@@ -201,6 +203,7 @@ function startBoard(options: BenchBoardOptions, around: Surroundings): VirtualBo
     flash,
     lines,
     romSettings: { ...defaultRomSettings(mcu.name), ...options.rom },
+    firmwareSettings: { ...defaultFirmwareSettings(mcu.name), ...options.firmware },
     busPowered: options.busPowered ?? false,
     clock,
     times,

@@ -3,6 +3,8 @@
 import { uidBytes, type VirtualBoardData } from './board-data.ts';
 import { after, type BenchClock } from './clock.ts';
 import type { KlipperProgram, Program } from './cpu.ts';
+import type { JoinCan } from './can-guest.ts';
+import type { FirmwareSettings } from './firmware-settings.ts';
 import type { BoardLines, Level, ResetWatcher } from './lines.ts';
 import { Programs } from './programs.ts';
 import type { FlashMemory } from './silicon/flash-memory.ts';
@@ -23,20 +25,24 @@ export type Running =
   | { readonly kind: 'katapult-window' }
   | Program;
 
-/** Where the last reset led, kept across processes. */
-export type BootEntry = 'reset' | 'rom' | 'flash';
+/** Where the last reset led, kept across processes; `katapult`: it stayed there. */
+export type BootEntry = 'reset' | 'rom' | 'flash' | 'katapult';
 
 export class VirtualBoard implements ResetWatcher, UsbOwner {
   readonly data: VirtualBoardData;
   readonly flash: FlashMemory;
   readonly lines: BoardLines;
   readonly romSettings: RomSettings;
+  readonly firmwareSettings: FirmwareSettings;
   /** The board's 5 V comes over the cable: pulling it is a power cut. A printer has its own supply. */
   readonly busPowered: boolean;
   readonly socket: UsbSocket;
   running: Running = { kind: 'off' };
   /** Told whenever another program starts. */
   onRunning: (entry: BootEntry) => void = () => {};
+  /** Who has the wire that a CAN build speaks on; undefined: nobody. */
+  joinCan: JoinCan | undefined;
+  #leaveCan: () => void = () => {};
   readonly #clock: BenchClock;
   readonly #times: BenchTimes;
   readonly #programs: Programs;
@@ -49,6 +55,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
     flash: FlashMemory;
     lines: BoardLines;
     romSettings: RomSettings;
+    firmwareSettings: FirmwareSettings;
     busPowered: boolean;
     clock: BenchClock;
     times: BenchTimes;
@@ -58,6 +65,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
     this.flash = parts.flash;
     this.lines = parts.lines;
     this.romSettings = parts.romSettings;
+    this.firmwareSettings = parts.firmwareSettings;
     this.busPowered = parts.busPowered;
     this.#clock = parts.clock;
     this.#times = parts.times;
@@ -67,10 +75,16 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
       flash: this.flash,
       clock: this.#clock,
       times: this.#times,
+      settings: this.firmwareSettings,
       socket: this.socket,
       later: (ms, action) => this.#later(ms, action),
-      runs: (running) => this.#set(running, 'flash'),
+      runs: (running) => this.#set(running, running.kind === 'katapult' ? 'katapult' : 'flash'),
       systemReset: () => this.#systemReset(),
+      startRom: () => this.#startRom(),
+      disturb: (direction, message) => parts.usb.disturb(direction, message, this.data.busPath, this),
+      joinCan: (guest) => {
+        this.#leaveCan = this.joinCan?.(guest) ?? ((): void => {});
+      },
     });
     this.lines.watch(this);
   }
@@ -97,6 +111,11 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
     if (this.lines.inReset) return this.lines.heldInReset;
     if (this.#timers.length > 0) return false;
     return this.socket.settled(this.#clock.now());
+  }
+
+  /** Klipper's bootloader request, heard on CAN: by a bridge on its way to the wire, or by a node. */
+  requestBootloader(): void {
+    this.#programs.requestBootloader();
   }
 
   powerOn(): void {
@@ -149,6 +168,7 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
     const resume = this.#resume;
     if (resume === 'rom') this.#startRom();
     else if (resume === 'flash') this.#startFlash();
+    else if (resume === 'katapult') this.#programs.resumeKatapult(this.flash.mcu.flashBase);
     else this.#boot(boot0, boot1);
   }
 
@@ -197,6 +217,9 @@ export class VirtualBoard implements ResetWatcher, UsbOwner {
   #halt(): void {
     for (const cancel of this.#timers) cancel();
     this.#timers = [];
+    this.#programs.halt();
+    this.#leaveCan();
+    this.#leaveCan = () => {};
     this.socket.drop();
   }
 

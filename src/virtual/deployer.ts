@@ -1,6 +1,6 @@
 // Virtual bench, firmware: Katapult's deployer, which replaces the bootloader that started it (src/deployer.c).
 
-import type { FlashMemory } from './silicon/flash-memory.ts';
+import type { FlashMemory, FlashWidth } from './silicon/flash-memory.ts';
 
 /** It waits before it erases. */
 export const DEPLOYER_WAIT_MS = 100;
@@ -11,12 +11,14 @@ export const DEPLOYER_WAIT_MS = 100;
  */
 export async function deploy(flash: FlashMemory, katapult: Uint8Array): Promise<boolean> {
   const { mcu } = flash;
+  // It is Katapult's own flash code (src/stm32/flash.c).
+  const width: FlashWidth = mcu.family === 'h7' ? 'x8' : 'x32';
   const end = mcu.flashBase + katapult.length;
   for (const sector of mcu.sectors) {
-    if (sector.address < end && (await flash.eraseSector(sector.address)) !== 'ok') return false;
+    if (sector.address < end && (await flash.eraseSector(sector.address, width)) !== 'ok') return false;
   }
   const word = mcu.writeOnceWordBytes ?? 4;
   const padded = new Uint8Array(Math.ceil(katapult.length / word) * word).fill(0xff);
   padded.set(katapult);
-  return (await flash.program(mcu.flashBase, padded)) === 'ok';
+  return (await flash.program(mcu.flashBase, padded, width)) === 'ok';
 }

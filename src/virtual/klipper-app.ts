@@ -1,8 +1,9 @@
-// Virtual bench, firmware on USB: Klipper as CDC-ACM or as bridge, and Katapult's face on the bus.
+// Virtual bench, firmware on USB: Klipper as CDC-ACM or as bridge, and what all of them are called.
 
 import { after, type BenchClock } from './clock.ts';
 import { KlipperMcu } from './klipper-mcu.ts';
-import { CdcFunction } from './usb-cdc.ts';
+import type { FirmwareSettings } from './firmware-settings.ts';
+import { CDC_TTY, CdcFunction } from './usb-cdc.ts';
 import {
   configuration,
   deviceDescriptor,
@@ -24,12 +25,14 @@ function bridgeFacts(mcu: string, uid: string): DeviceFacts {
 }
 
 /** 1d50:6177, bcdDevice 1.00, "katapult" (section 7). */
-function katapultFacts(mcu: string, uid: string): DeviceFacts {
+export function katapultFacts(mcu: string, uid: string): DeviceFacts {
   return { ...klipperFacts(mcu, uid), productId: 0x6177, manufacturer: 'katapult' };
 }
 
 const FACTS = { vendorId: 0x1d50, bcdDevice: 0x0100, deviceClass: 2, maxPacket0: 16 } as const;
 
+/** What Arduinos have made of this speed, and Klipper after them. */
+const TOUCH_BAUD = 1200;
 /** Between a block and its answer. UNPROVEN: a millisecond is what hosts usually see on full speed. */
 const REPLY_MS = 1;
 
@@ -38,33 +41,37 @@ export function createKlipperUsb(options: {
   mcu: string;
   uid: string;
   dictionary: Uint8Array;
+  /** bootloader_request, by 1200 baud and DTR low (src/generic/usb_cdc.c, check_reboot). */
+  onTouch?: () => void;
+  touchSees?: FirmwareSettings['touchSees'];
 }): UsbFunction {
-  const listeners = new Set<(bytes: Uint8Array) => void>();
+  const { clock } = options;
   let stopped = false;
   const emit = (block: Uint8Array): void => {
-    after(options.clock, REPLY_MS, () => {
-      if (stopped) return;
-      cdc.send(block);
-      for (const listener of listeners) listener(block);
+    after(clock, REPLY_MS, () => {
+      if (!stopped) cdc.send(block);
     });
   };
-  const firmware = new KlipperMcu(options.dictionary, () => options.clock.now(), emit);
-  const write = (bytes: Uint8Array): void => {
-    if (!stopped) firmware.receive(bytes);
-  };
+  const firmware = new KlipperMcu(options.dictionary, () => clock.now(), emit);
   const facts = klipperFacts(options.mcu, options.uid);
-  const cdc = new CdcFunction(facts, write);
+  const cdc = new CdcFunction(facts, {
+    receive: (packet) => {
+      if (!stopped) firmware.receive(packet);
+    },
+    onLine: ({ baud, dtr }) => {
+      if (baud !== TOUCH_BAUD || dtr || stopped) return;
+      // The status stage is sent before; whether the host still gets it is a matter of luck.
+      after(clock, 0, () => {
+        if (!stopped) options.onTouch?.();
+      });
+    },
+    looksEarly: options.touchSees === 'coding-before',
+  });
   return {
     ...cdcDevice(facts, cdc),
-    tty: {
-      write,
-      onBytes: (listener) => {
-        listeners.add(listener);
-        return () => listeners.delete(listener);
-      },
-    },
     stop: () => {
       stopped = true;
+      cdc.unplugged();
     },
   };
 }
@@ -81,15 +88,9 @@ export function createBridgeUsb(clock: BenchClock, mcu: string, uid: string): Us
   };
 }
 
-/** Enumerates and takes bytes; the flashing protocol has its own place. */
-export function createKatapultUsb(mcu: string, uid: string): UsbFunction {
-  const facts = katapultFacts(mcu, uid);
-  return cdcDevice(facts, new CdcFunction(facts, () => {}));
-}
-
 /** A device of somebody else with these facts: it enumerates and answers standard requests. */
 export function createForeignUsb(facts: DeviceFacts, tty = false): UsbFunction {
-  return tty ? cdcDevice(facts, new CdcFunction(facts, () => {})) : plainDevice(facts);
+  return tty ? cdcDevice(facts, new CdcFunction(facts, { receive: () => {} })) : plainDevice(facts);
 }
 
 function cdcDevice(facts: DeviceFacts, cdc: CdcFunction): UsbFunction {
@@ -98,7 +99,7 @@ function cdcDevice(facts: DeviceFacts, cdc: CdcFunction): UsbFunction {
     control: (setup, data) => Promise.resolve(cut(cdc.control(setup, data), setup.wLength)),
     pipes: cdc.pipes,
     serialLine: () => cdc.line(),
-    tty: { write: () => {}, onBytes: () => () => {} },
+    tty: CDC_TTY,
   };
 }
 

@@ -2,12 +2,14 @@
 
 import { OctopusError } from '../errors.ts';
 import type { ByteChannel, SerialPorts } from '../ports/bytes.ts';
+import { AcmPort } from './cdc-acm.ts';
 import { after } from './clock.ts';
 import type { Attachment } from './usb-attachment.ts';
 import type { VirtualUsb } from './usb-bus.ts';
 
-/** Klipper's transmit buffer (src/generic/usb_cdc.c): what more nobody reads is dropped. */
-const CHIP_BUFFER = 192;
+/** Klipper's usual speed, as the real adapter sets it, and the one that asks for the bootloader. */
+const BAUD = 250_000;
+const TOUCH_BAUD = 1200;
 
 export class VirtualSerial implements SerialPorts {
   readonly #usb: VirtualUsb;
@@ -20,6 +22,20 @@ export class VirtualSerial implements SerialPorts {
   }
 
   async open(path: string): Promise<ByteChannel> {
+    const { attachment, port } = await this.#take(path, BAUD);
+    return new VirtualTty(this.#usb, attachment, port, path);
+  }
+
+  /** 1200 baud, and DTR falls with the last close: linux drivers/tty/tty_port.c, tty_port_lower_dtr_rts. */
+  async touch1200(path: string): Promise<void> {
+    const { attachment, port } = await this.#take(path, TOUCH_BAUD);
+    // The device may be gone before this returns: that is what was asked for.
+    await port.shutdown(true);
+    attachment.opened = false;
+    this.#usb.freeTty(attachment);
+  }
+
+  async #take(path: string, baud: number): Promise<{ attachment: Attachment; port: AcmPort }> {
     await Promise.resolve();
     const attachment = this.#usb.visible().find((a) => pathsOf(a).includes(path));
     if (attachment === undefined) {
@@ -43,12 +59,9 @@ export class VirtualSerial implements SerialPorts {
       });
     }
     attachment.opened = true;
-    return new VirtualTty(this.#usb, attachment);
-  }
-
-  async touch1200(path: string): Promise<void> {
-    const port = await this.open(path);
-    await port.close();
+    const port = new AcmPort(this.#usb, attachment);
+    await port.activate(baud);
+    return { attachment, port };
   }
 }
 
@@ -63,24 +76,17 @@ function pathsOf(attachment: Attachment): string[] {
 class VirtualTty implements ByteChannel {
   readonly #usb: VirtualUsb;
   readonly #attachment: Attachment;
-  #arrived: number[];
+  readonly #port: AcmPort;
+  readonly #path: string;
   #wake: () => void = () => {};
   #closed = false;
 
-  constructor(usb: VirtualUsb, attachment: Attachment) {
+  constructor(usb: VirtualUsb, attachment: Attachment, port: AcmPort, path: string) {
     this.#usb = usb;
     this.#attachment = attachment;
-    this.#arrived = attachment.unread;
-    attachment.unread = [];
-    attachment.fn.tty?.onBytes((bytes) => {
-      if (this.#closed) {
-        if (attachment.opened) return;
-        attachment.unread = [...attachment.unread, ...bytes].slice(0, CHIP_BUFFER);
-        return;
-      }
-      this.#arrived.push(...bytes);
-      this.#wake();
-    });
+    this.#port = port;
+    this.#path = path;
+    port.onArrival = () => this.#wake();
     attachment.onLeft(() => this.#wake());
   }
 
@@ -88,14 +94,16 @@ class VirtualTty implements ByteChannel {
     this.#check();
     const copy = bytes.slice();
     await Promise.resolve();
-    if (this.#attachment.state === 'left') throw this.#attachment.gone();
+    if (this.#hasLeft) throw this.#attachment.gone();
     // Off the wire but not yet noticed: the kernel takes the bytes and they go nowhere.
-    if (this.#attachment.state === 'present') this.#attachment.fn.tty?.write(copy);
+    await this.#port.write(copy, this.#path);
+    if (this.#hasLeft) throw this.#attachment.gone();
   }
 
   async read(timeoutMs: number): Promise<Uint8Array | undefined> {
     this.#check();
-    if (this.#arrived.length === 0 && this.#attachment.state !== 'left') {
+    const { arrived } = this.#port;
+    if (arrived.length === 0 && !this.#hasLeft) {
       await new Promise<void>((resolve) => {
         const cancel = after(this.#usb.clock, timeoutMs, resolve);
         this.#wake = () => {
@@ -105,22 +113,22 @@ class VirtualTty implements ByteChannel {
       });
       this.#wake = () => {};
     }
-    if (this.#arrived.length > 0) {
-      const bytes = Uint8Array.from(this.#arrived);
-      this.#arrived = [];
-      return bytes;
-    }
-    if (this.#attachment.state === 'left') throw this.#attachment.gone();
+    if (arrived.length > 0) return Uint8Array.from(arrived.splice(0));
+    if (this.#hasLeft) throw this.#attachment.gone();
     return undefined;
   }
 
   async close(): Promise<void> {
-    await Promise.resolve();
     if (this.#closed) return;
     this.#closed = true;
     this.#wake();
+    await this.#port.shutdown(false);
     this.#attachment.opened = false;
     this.#usb.freeTty(this.#attachment);
+  }
+
+  get #hasLeft(): boolean {
+    return this.#attachment.state === 'left';
   }
 
   #check(): void {

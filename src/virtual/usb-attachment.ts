@@ -24,8 +24,6 @@ export class Attachment {
   openableAt = 0;
   /** A DFU opener or a tty opener; one at a time. */
   opened = false;
-  /** What the chip sent while no program listened, as much as its buffer holds. */
-  unread: number[] = [];
   /** EP0 carries one request after the other. */
   queue: Promise<unknown> = Promise.resolve();
   readonly #leavers = new Set<() => void>();

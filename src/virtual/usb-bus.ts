@@ -3,6 +3,7 @@
 import { OctopusError } from '../errors.ts';
 import type { Unsubscribe, UsbBus, UsbChange, UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import { after, type BenchClock } from './clock.ts';
+import { disturbed, type ByteDirection, type ByteFault } from './byte-faults.ts';
 import type { BenchTimes } from './times.ts';
 import { Attachment, type UsbOwner } from './usb-attachment.ts';
 import type { SetupPacket, UsbFunction } from './usb-function.ts';
@@ -19,6 +20,13 @@ export interface BenchFaults {
   beforeTransfer?:
     | ((n: number, setup: SetupPacket, data: Uint8Array, busPath: string) => TransferFault | undefined)
     | undefined;
+  /**
+   * Called before each write() that reaches a Katapult on USB, and before each answer that it sends; `n` counts both from
+   * 1 over the bench's life.
+   */
+  beforeBytes?:
+    | ((n: number, direction: ByteDirection, bytes: Uint8Array, busPath: string) => ByteFault | undefined)
+    | undefined;
   /** Returns true where opening is refused for want of permission. */
   refuseOpen?: ((device: UsbDeviceInfo) => boolean) | undefined;
 }
@@ -26,6 +34,8 @@ export interface BenchFaults {
 /** bInterfaceClass values are the device's secret here; what carries a tty belongs to cdc_acm. */
 export class VirtualUsb implements UsbBus {
   readonly transfers = new TransferCounter();
+  /** Messages to and from Katapult so far. */
+  messages = 0;
   readonly faults: BenchFaults;
   readonly clock: BenchClock;
   readonly times: BenchTimes;
@@ -111,6 +121,21 @@ export class VirtualUsb implements UsbBus {
     });
   }
 
+  /** One message between host and Katapult, as it comes out at the other end. */
+  disturb(
+    direction: ByteDirection,
+    message: Uint8Array,
+    busPath: string,
+    owner: UsbOwner,
+  ): readonly Uint8Array[] {
+    const fault = this.faults.beforeBytes?.(++this.messages, direction, message.slice(), busPath);
+    if (fault === 'power-cut') owner.powerCut();
+    else if (fault === 'unplug') owner.unplug();
+    else return disturbed(fault, message);
+    // An answer waits in the chip until somebody comes for it; a chip without power has none.
+    return fault === 'unplug' && direction === 'in' ? [message] : [];
+  }
+
   freeTty(attachment: Attachment): void {
     // A number is free again when the device has left and nobody holds its node.
     if (attachment.state !== 'left' || attachment.opened || attachment.ttyPath === undefined) return;
@@ -118,7 +143,7 @@ export class VirtualUsb implements UsbBus {
   }
 
   #found(attachment: Attachment): void {
-    if (attachment.state !== 'electrical') return;
+    if (attachment.state !== 'electrical' || attachment.fn.isDead?.() === true) return;
     const before = this.visible().find((other) => other.busPath === attachment.busPath);
     if (before !== undefined) {
       // The port still shows the device before: its disconnect comes first, then this one is enumerated.

@@ -13,6 +13,9 @@ const PACKET = 64;
 /** transmit_buf of src/generic/usb_cdc.c: what more nobody fetches is dropped. */
 const TRANSMIT_BUFFER = 192;
 
+/** Where a host's driver finds the bytes of the tty. */
+export const CDC_TTY = { out: BULK_OUT, into: BULK_IN } as const;
+
 /** Header (CDC 1.10), ACM (line coding and state, break: 0x06), union of interfaces 0 and 1. */
 const FUNCTIONAL = [
   [5, 0x24, 0x00, 0x10, 0x01],
@@ -36,20 +39,33 @@ const SET_LINE_CODING = 0x20;
 const GET_LINE_CODING = 0x21;
 const SET_CONTROL_LINE_STATE = 0x22;
 const LINE_CODING_BYTES = 7;
+const SET_CONFIGURATION = 9;
+
+export interface CdcParts {
+  /** One packet of the host; resolves when the chip has taken it, and until then the endpoint answers NAK. */
+  readonly receive: (packet: Uint8Array) => void | Promise<void>;
+  /** check_reboot: called at both requests that set the line, with what it looks at. */
+  readonly onLine?: (line: SerialLine) => void;
+  /** Whether SET_LINE_CODING is looked at before its data are there. Default false. */
+  readonly looksEarly?: boolean;
+}
 
 export class CdcFunction {
   readonly #facts: DeviceFacts;
-  readonly #receive: (bytes: Uint8Array) => void;
+  readonly #parts: CdcParts;
   readonly #queue = new PacketQueue();
   /** Firmware's bytes that no packet carries yet. */
   #transmit: number[] = [];
   /** Zero until a host sets it, as a static variable is. */
   #coding = new Uint8Array(LINE_CODING_BYTES);
   #control = 0;
+  /** Transfers to the bulk endpoint, one after the other; void when the cable was out in between. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #plug = 0;
 
-  constructor(facts: DeviceFacts, receive: (bytes: Uint8Array) => void) {
+  constructor(facts: DeviceFacts, parts: CdcParts) {
     this.#facts = facts;
-    this.#receive = receive;
+    this.#parts = parts;
   }
 
   /** Sends a message of the firmware; without room for all of it, nothing of it is sent. */
@@ -57,6 +73,12 @@ export class CdcFunction {
     if (this.#transmit.length + message.length > TRANSMIT_BUFFER) return;
     this.#transmit.push(...message);
     this.#fill();
+  }
+
+  /** The cable is out: what a host had under way ends. What the chip has not sent stays with it. */
+  unplugged(): void {
+    this.#plug++;
+    this.#turn = Promise.resolve();
   }
 
   line(): SerialLine {
@@ -70,26 +92,34 @@ export class CdcFunction {
 
   control(setup: SetupPacket, data: Uint8Array): Uint8Array | 'stall' {
     const { bmRequestType, bRequest, wValue, wIndex, wLength } = setup;
-    if ((bmRequestType & 0x60) === 0) return standardRequest(setup, this.#facts, CDC_CONFIGURATION);
+    if ((bmRequestType & 0x60) === 0) {
+      const answer = standardRequest(setup, this.#facts, CDC_CONFIGURATION);
+      if (bRequest === SET_CONFIGURATION && answer !== 'stall') this.#configured();
+      return answer;
+    }
     if (wIndex !== 0) return 'stall';
     if (bmRequestType === 0x21 && bRequest === SET_CONTROL_LINE_STATE && wLength === 0) {
-      this.#control = wValue;
+      this.#control = wValue & 0xff;
+      this.#parts.onLine?.(this.line());
       return new Uint8Array(0);
     }
     if (wValue !== 0 || wLength < LINE_CODING_BYTES) return 'stall';
     if (bmRequestType === 0xa1 && bRequest === GET_LINE_CODING) return this.#coding.slice();
     if (bmRequestType !== 0x21 || bRequest !== SET_LINE_CODING || data.length !== LINE_CODING_BYTES)
       return 'stall';
+    const looksEarly = this.#parts.looksEarly ?? false;
+    if (looksEarly) this.#parts.onLine?.(this.line());
     this.#coding = Uint8Array.from(data);
+    if (!looksEarly) this.#parts.onLine?.(this.line());
     return new Uint8Array(0);
   }
 
   readonly pipes: UsbPipes = {
-    out: async (address, bytes) => {
-      await Promise.resolve();
-      if (address !== BULK_OUT) return 'stall';
-      this.#receive(bytes);
-      return 'ok';
+    out: (address, bytes) => {
+      if (address !== BULK_OUT) return Promise.resolve('stall');
+      const turn = this.#turn.then(() => this.#packets(bytes, this.#plug));
+      this.#turn = turn.catch(() => {});
+      return turn;
     },
     take: (address) => {
       if (address !== BULK_IN) return undefined;
@@ -99,6 +129,18 @@ export class CdcFunction {
     },
     onReady: (listener) => this.#queue.onReady(listener),
   };
+
+  async #packets(bytes: Uint8Array, plug: number): Promise<'ok' | 'stall'> {
+    for (let at = 0; at < bytes.length && plug === this.#plug; at += PACKET)
+      await this.#parts.receive(bytes.slice(at, at + PACKET));
+    return 'ok';
+  }
+
+  /** usb_set_configure flushes the packet that lies in the endpoint; what is in the buffer behind it is sent. */
+  #configured(): void {
+    this.#queue.clear();
+    this.#fill();
+  }
 
   /** One packet lies in the endpoint; the next is cut when it has gone. */
   #fill(): void {

@@ -38,11 +38,10 @@ export interface UsbFunction {
    * For device-to-host the answer holds at most wLength bytes; for host-to-device an empty array is ACK.
    */
   control(setup: SetupPacket, data: Uint8Array): Promise<Uint8Array | 'stall'>;
-  /** Bulk bytes of a CDC-ACM function, host to chip; absent where there is no tty. */
-  readonly tty?: {
-    write(bytes: Uint8Array): void;
-    onBytes(listener: (bytes: Uint8Array) => void): () => void;
-  };
+  /** The bulk endpoints of a CDC-ACM function, for cdc_acm; absent where there is no tty. */
+  readonly tty?: { readonly out: number; readonly into: number };
+  /** The pull-up is there and nobody answers behind it: no host finds a device. */
+  readonly isDead?: () => boolean;
   /** Absent where there is nothing but endpoint 0. */
   readonly pipes?: UsbPipes;
   /** As the board sees it, for CDC-ACM; firmware may take a change for a request (the 1200 baud touch). */

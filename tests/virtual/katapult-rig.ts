@@ -3,8 +3,11 @@
 
 import { VirtualClock } from '../../src/virtual/clock.ts';
 import { KatapultFirmware, type KatapultParts } from '../../src/virtual/katapult/firmware.ts';
+import { KatapultUsb } from '../../src/virtual/katapult/usb.ts';
+import { katapultFacts } from '../../src/virtual/klipper-app.ts';
 import { FlashMemory, type FlashOptions } from '../../src/virtual/silicon/flash-memory.ts';
 import { loadMcu } from '../../src/virtual/silicon/mcu-data.ts';
+import type { UsbFunction } from '../../src/virtual/usb-function.ts';
 
 /** Section 4, "Vectors [RUN]". */
 export const VECTOR = {
@@ -113,4 +116,47 @@ export function katapultRig(
       }
     },
   };
+}
+
+export interface KatapultUsbRig {
+  readonly clock: VirtualClock;
+  readonly flash: FlashMemory;
+  readonly firmware: KatapultFirmware;
+  readonly usb: KatapultUsb;
+  plug(): UsbFunction;
+}
+
+/** The same with its USB side, and a host that is written by hand. */
+export function katapultUsb(
+  options: FlashOptions & { disturb?: ConstructorParameters<typeof KatapultUsb>[1] } = {},
+): KatapultUsbRig {
+  const clock = new VirtualClock();
+  const flash = new FlashMemory(loadMcu('stm32f446xx'), clock, { times: 'zero', ...options });
+  let firmware: KatapultFirmware | undefined;
+  const usb = new KatapultUsb(
+    katapultFacts('stm32f446xx', 'aa'),
+    options.disturb ?? ((_direction, message) => [message]),
+    (respond) => {
+      firmware = new KatapultFirmware({
+        clock,
+        flash,
+        mcu: 'stm32f446xx',
+        version: 'v0.0.1-109-g902f335',
+        appAddress: APP.f446,
+        respond,
+        jump: () => {},
+      });
+      return firmware;
+    },
+  );
+  if (firmware === undefined) throw new Error('the USB side makes its firmware');
+  return { clock, flash, firmware, usb, plug: () => usb.plugIn() };
+}
+
+/** All packets that lie there, and come as they are fetched. */
+export function fetchAll(fn: UsbFunction): string[] {
+  const packets: string[] = [];
+  for (let packet = fn.pipes?.take(0x83); packet !== undefined; packet = fn.pipes?.take(0x83))
+    packets.push(hex(packet));
+  return packets;
 }

@@ -4,14 +4,15 @@
 import { after, type BenchClock } from '../clock.ts';
 import type { FlashMemory } from '../silicon/flash-memory.ts';
 import { BLOCK_BYTES, FlashWriter, HardFault, Interrupted } from './flash-writer.ts';
-import { COMMAND, encodeFrame, FrameReceiver, RESPONSE } from './frames.ts';
+import {
+  COMMAND,
+  encodeFrame,
+  FrameReceiver,
+  PROTOCOL_WORD,
+  RESPONSE,
+  type KatapultProtocol,
+} from './frames.ts';
 import { UNKIND_KATAPULT, type KatapultSettings } from './settings.ts';
-
-/** 1.1 names its version in CONNECT's answer (since 4a1532e, 2024-08-06), 1.0 does not. */
-export type KatapultProtocol = '1.0' | '1.1';
-
-/** PROTO_VERSION of src/command.h. */
-const PROTOCOL_WORD: Readonly<Record<KatapultProtocol, number>> = { '1.0': 0x0001_0000, '1.1': 0x0001_0100 };
 
 /** From COMPLETE to application_jump (src/flashcmd.c, complete_endtime). */
 export const COMPLETE_TO_JUMP_MS = 100;

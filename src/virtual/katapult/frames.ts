@@ -1,5 +1,14 @@
 // Virtual bench, Katapult: its frames and the receiver that finds them, wedge included (Katapult 902f335, src/command.c).
 
+/** 1.1 names its version in CONNECT's answer (since 4a1532e, 2024-08-06), 1.0 does not. */
+export type KatapultProtocol = '1.0' | '1.1';
+
+/** PROTO_VERSION of src/command.h. */
+export const PROTOCOL_WORD: Readonly<Record<KatapultProtocol, number>> = {
+  '1.0': 0x0001_0000,
+  '1.1': 0x0001_0100,
+};
+
 /** src/command.h: `01 88 | cmd | words | payload | crc16 | 99 03`. */
 const STX = [0x01, 0x88] as const;
 const TRAILER = [0x99, 0x03] as const;

@@ -3,13 +3,14 @@ import { expect, test } from '@jest/globals';
 import type { CanFrame } from '../../../src/ports/can.ts';
 import type { DeviceEvents } from '../../../src/virtual/can-device.ts';
 import { VirtualClock } from '../../../src/virtual/clock.ts';
-import { createBridgeUsb, createKatapultUsb, klipperFacts } from '../../../src/virtual/klipper-app.ts';
+import { createBridgeUsb, klipperFacts } from '../../../src/virtual/klipper-app.ts';
 import { BoardLines } from '../../../src/virtual/lines.ts';
 import { parseConfiguration, readConfiguration } from '../../../src/virtual/serve/configuration.ts';
 import { Urbs, type UrbResult } from '../../../src/virtual/serve/urbs.ts';
 import { createViperboard } from '../../../src/virtual/serve/viperboard.ts';
 import { CdcFunction } from '../../../src/virtual/usb-cdc.ts';
 import type { UsbFunction } from '../../../src/virtual/usb-function.ts';
+import { katapultUsb } from '../katapult-rig.ts';
 import { hex } from './served.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -29,7 +30,7 @@ async function ask(fn: Pick<UsbFunction, 'control'>, packet: string, data = ''):
 }
 
 test('Klipper and Katapult: line coding and control lines are kept, and seen by the board', async () => {
-  const katapult = createKatapultUsb('stm32f446xx', 'aa');
+  const katapult = katapultUsb().plug();
   expect(await ask(katapult, 'a121 0000 0000 0700')).toBe('00000000000000');
   // 1200 baud, 8N1; DTR and RTS, then DTR dropped.
   expect(await ask(katapult, '2120 0000 0000 0700', 'b0040000000008')).toBe('');
@@ -41,7 +42,7 @@ test('Klipper and Katapult: line coding and control lines are kept, and seen by 
 });
 
 test('Klipper refuses what its firmware has no answer for', async () => {
-  const katapult = createKatapultUsb('stm32f446xx', 'aa');
+  const katapult = katapultUsb().plug();
   // GET_STATUS, SET_INTERFACE, configuration 2, a German string, SEND_BREAK, a short line coding.
   for (const packet of [
     '8000 0000 0000 0200',
@@ -60,7 +61,7 @@ test('Klipper refuses what its firmware has no answer for', async () => {
 });
 
 test('a message goes out in packets of 64; without room for all of it nothing is sent', () => {
-  const cdc = new CdcFunction(klipperFacts('stm32f446xx', 'aa'), () => {});
+  const cdc = new CdcFunction(klipperFacts('stm32f446xx', 'aa'), { receive: () => {} });
   let told = 0;
   cdc.pipes.onReady(() => told++);
   cdc.send(new Uint8Array(100).fill(1));
