@@ -45,6 +45,7 @@ const OUTCOME_OF = {
   'two-boards-alike': 'failed',
   'device-gone': 'failed',
   'usb-timeout': 'failed',
+  'katapult-wedged': 'failed',
   'dfu-protocol': 'failed',
   'dfu-status': 'failed',
   'dfu-too-long': 'failed',

@@ -1,6 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { queryUnassigned, readAnswer } from '../../src/protocol/klipper-can.ts';
+import {
+  clearKatapultNodeIds,
+  dataIds,
+  queryUnassigned,
+  readAnswer,
+  requestBootloader,
+  setKatapultNodeId,
+  setKlipperNodeId,
+} from '../../src/protocol/klipper-can.ts';
 
 /** `3f1#20ac11...` as candump writes it. */
 function frame(text: string) {
@@ -11,6 +19,29 @@ function frame(text: string) {
 // Klipper docs/CANBUS_protocol.md: id 0x3f0, "<1-byte message_id = 0x00>".
 test('the request', () => {
   expect(queryUnassigned()).toEqual(frame('3f0#00'));
+});
+
+// klipper-katapult-dfu.md sections 3 (d) and 4; the uuid's bytes stand in the order printer.cfg has them.
+test.each([
+  ['request bootloader', requestBootloader('11aa22bb33cc'), '3f0#0211aa22bb33cc'],
+  ['set Klipper node id', setKlipperNodeId('11aa22bb33cc', 4), '3f0#0111aa22bb33cc04'],
+  ['set Katapult node id', setKatapultNodeId('ac11f42fe5aa', 0x81), '3f0#11ac11f42fe5aa81'],
+  ['clear Katapult node ids', clearKatapultNodeIds(), '3f0#12'],
+])('%s', (_what, sent, expected) => {
+  expect(sent).toEqual(frame(expected));
+});
+
+test.each([
+  // klippy starts at 4 (klippy/extras/canbus_ids.py); flashtool.py takes 0x81.
+  [4, 0x108, 0x109],
+  [0x81, 0x202, 0x203],
+])('node id %i talks at %i and %i', (nodeId, toNode, toHost) => {
+  expect(dataIds(nodeId)).toEqual({ toNode, toHost });
+});
+
+test.each(['', '11aa22bb33c', '11aa22bb33ccd', '11AA22BB33CC', '11aa22bb33cg'])('"%s" is no uuid', (uuid) => {
+  for (const command of [requestBootloader, (text: string) => setKatapultNodeId(text, 4)])
+    expect(() => command(uuid)).toThrow(expect.objectContaining({ code: 'bad-parameter' }));
 });
 
 test.each([
