@@ -1,9 +1,10 @@
 // The STM32 ROM as a Bootloader: opens the USB device, checks what it is, and lets the pure DfuSe core talk to it.
 import type { Mcu } from '../boards/types.ts';
+import { OctopusError } from '../errors.ts';
 import { describeDfu } from '../protocol/dfu-descriptor.ts';
 import type { DfuAnswer, DfuRequest, DfuTalk } from '../protocol/dfu.ts';
 import { settle, type DfuseLink } from '../protocol/dfuse-exchange.ts';
-import { eraseSector, readRun, writeRun } from '../protocol/dfuse.ts';
+import { eraseSector, leave, readRun, setAddress, writeRun } from '../protocol/dfuse.ts';
 import type { Step } from '../ports/recorder.ts';
 import type { UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
@@ -36,6 +37,7 @@ export async function openDfuseBootloader(
       () => talk(settle()),
     );
     return {
+      kind: 'rom',
       identity,
       read: async (address, length, onBytes) => {
         await talk(settle());
@@ -70,6 +72,16 @@ export async function openDfuseBootloader(
           written += run.bytes.length;
         }
       },
+      boot: async (address) => {
+        await talk(settle());
+        await talk(setAddress(link, address));
+        try {
+          await talk(leave(address));
+        } catch (error) {
+          // An H7 is off the bus before it answers.
+          if (!isGone(error)) throw error;
+        }
+      },
       close: () => device.close(),
     };
   } catch (error) {
@@ -94,4 +106,8 @@ function performer(kit: Pick<Kit, 'clock'>, device: UsbDfuDevice, onProgress?: (
         return 'ok';
     }
   };
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof OctopusError && error.code === 'device-gone';
 }

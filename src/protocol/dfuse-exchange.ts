@@ -123,12 +123,12 @@ function* unstick(what: string): DfuTalk<void> {
   });
 }
 
-export function* getStatus(): DfuTalk<DfuStatus | undefined> {
+export function* getStatus(timeoutMs = HELD_TIMEOUT_MS): DfuTalk<DfuStatus | undefined> {
   const answer = yield {
     kind: 'in',
     setup: dfuSetup(DFU_REQUEST.getStatus, 0),
     length: 6,
-    timeoutMs: HELD_TIMEOUT_MS,
+    timeoutMs,
   };
   return answer instanceof Uint8Array ? parseStatus(answer) : undefined;
 }
