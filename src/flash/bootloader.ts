@@ -1,9 +1,10 @@
-// What a flash needs from whatever bootloader answers: DfuSe today, Katapult beside it.
+// What a flash needs from whatever bootloader answers: the ROM's DfuSe, or Katapult.
 import type { WritePlan } from '../firmware/plan.ts';
 
 export interface ChipIdentity {
   /** As the board file names it. */
   readonly mcu: string;
+  /** Where it answers: the USB bus path, or the name of the CAN node. */
   readonly busPath: string;
   /** The chip's unique id, 24 hex digits; null where the bootloader does not let it be read. */
   readonly uid: string | null;
@@ -11,6 +12,10 @@ export interface ChipIdentity {
   readonly flashSizeBytes: number;
   /** The largest block of one transfer, bytes. */
   readonly transferSizeBytes: number;
+  /** Where the bootloader launches the application; null where it launches nothing by itself (the ROM). */
+  readonly launchAddress: number | null;
+  /** The bootloader's own version, where it has one. */
+  readonly version: string | null;
 }
 
 export interface WriteHooks {
@@ -19,10 +24,17 @@ export interface WriteHooks {
 }
 
 export interface Bootloader {
+  readonly kind: 'rom' | 'katapult';
   readonly identity: ChipIdentity;
-  /** Throws `dfu-status`, `read-protected`, `device-gone`. */
+  /** Throws `dfu-status`, `read-protected`, `device-gone`, `flash-unreadable`, `katapult-wedged`. */
   read(address: number, length: number, onBytes?: (done: number) => void): Promise<Uint8Array>;
   /** Erases and programs in the plan's order; each step is on record before it is done. */
   write(plan: WritePlan, hooks: WriteHooks): Promise<void>;
+  /**
+   * Leaves the bootloader and starts what lies at `address`, sound or not: the caller has looked. Whether it runs is seen
+   * only by what comes to the bus. The device is gone afterwards; `close` it all the same.
+   * Throws `wrong-address` where this bootloader starts something else, and what the bootloader refuses.
+   */
+  boot(address: number): Promise<void>;
   close(): Promise<void>;
 }

@@ -58,6 +58,7 @@ export class DfuStay {
   listen(chip: Bootloader): Bootloader {
     const heard = () => (this.#heardAt = this.#clock.now());
     return {
+      kind: chip.kind,
       identity: chip.identity,
       read: (address, length, onBytes) => {
         heard();
@@ -78,6 +79,10 @@ export class DfuStay {
             hooks.writing(done, total);
           },
         });
+      },
+      boot: (address) => {
+        heard();
+        return chip.boot(address);
       },
       close: () => chip.close(),
     };

@@ -1,10 +1,11 @@
 // The STM32 ROM as a Bootloader: opens the USB device, checks what it is, and lets the pure DfuSe core talk to it.
 import { romOf } from '../boards/boards.ts';
 import type { Mcu } from '../boards/types.ts';
+import { OctopusError } from '../errors.ts';
 import { describeDfu } from '../protocol/dfu-descriptor.ts';
 import type { DfuAnswer, DfuRequest, DfuTalk, DfuTransfer, TransferAnswer } from '../protocol/dfu.ts';
 import { settle, type DfuseLink } from '../protocol/dfuse-exchange.ts';
-import { eraseSector, readRun, writeRun } from '../protocol/dfuse.ts';
+import { eraseSector, leave, readRun, setAddress, writeRun } from '../protocol/dfuse.ts';
 import type { Step } from '../ports/recorder.ts';
 import type { UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
@@ -38,6 +39,7 @@ export async function openDfuseBootloader(
       () => talk(settle()),
     );
     return {
+      kind: 'rom',
       identity,
       read: async (address, length, onBytes) => {
         await talk(settle());
@@ -70,6 +72,16 @@ export async function openDfuseBootloader(
             hooks.writing(written + done, writeTotal),
           );
           written += run.bytes.length;
+        }
+      },
+      boot: async (address) => {
+        await talk(settle());
+        await talk(setAddress(link, address));
+        try {
+          await talk(leave(address));
+        } catch (error) {
+          // An H7 is off the bus before it answers.
+          if (!isGone(error)) throw error;
         }
       },
       close: () => device.close(),
@@ -109,4 +121,8 @@ function start(device: UsbDfuDevice, transfer: DfuTransfer): Promise<TransferAns
 async function allOf(started: readonly Promise<TransferAnswer>[]): Promise<readonly TransferAnswer[]> {
   await Promise.allSettled(started);
   return Promise.all(started);
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof OctopusError && error.code === 'device-gone';
 }

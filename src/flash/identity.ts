@@ -58,5 +58,7 @@ export async function identifyChip(
     uid: uid === undefined || uid.every((byte) => byte === 0xff) ? null : Buffer.from(uid).toString('hex'),
     flashSizeBytes: Math.min(claimed, registerBytes === 0 ? Infinity : registerBytes, flashSizeBytes(mcu)),
     transferSizeBytes: description.transferSizeBytes,
+    launchAddress: null,
+    version: null,
   };
 }

@@ -146,8 +146,8 @@ function* unstick(what: string): DfuTalk<void> {
   });
 }
 
-export function* getStatus(): DfuTalk<DfuStatus | undefined> {
-  return statusIn(yield* ask(GET_STATUS));
+export function* getStatus(timeoutMs = HELD_TIMEOUT_MS): DfuTalk<DfuStatus | undefined> {
+  return statusIn(yield* ask({ ...GET_STATUS, timeoutMs }));
 }
 
 function statusIn(answer: TransferAnswer): DfuStatus | undefined {

@@ -3,6 +3,7 @@
 import { hex } from '../errors.ts';
 import {
   DFU_REQUEST,
+  DFU_STATE,
   PROMPT_TIMEOUT_MS,
   ask,
   dfuSetup,
@@ -97,6 +98,24 @@ export function* readRun(link: DfuseLink, address: number, length: number): DfuT
   }
   yield* abort();
   return bytes;
+}
+
+/**
+ * Starts what the pointer was set to: a zero-length DNLOAD, carried out by the GETSTATUS behind it (AN3156, "Leave DFU
+ * mode"). An F4 answers dfuMANIFEST; an H7 stalls or is gone already (real-silicon.md 4). All of these are success, and
+ * only an answer that names an error is none: throws `dfu-status`, `dfu-protocol`.
+ */
+export function* leave(address: number): DfuTalk<void> {
+  const taken = yield* ask({
+    kind: 'out',
+    setup: dfuSetup(DFU_REQUEST.dnload, FIRST_DATA_BLOCK),
+    data: new Uint8Array(0),
+    timeoutMs: PROMPT_TIMEOUT_MS,
+  });
+  const status = yield* getStatus(PROMPT_TIMEOUT_MS);
+  if (status === undefined && taken === 'ok') return;
+  if (status?.state === DFU_STATE.dfuMANIFEST || status?.state === DFU_STATE.dfuMANIFESTSYNC) return;
+  throw statusError(`start ${hex(address)}`, status, address);
 }
 
 function upload(block: number, length: number): DfuTransfer {

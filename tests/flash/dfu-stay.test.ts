@@ -25,7 +25,16 @@ describe('a stay', () => {
       }
     };
     return {
-      identity: { mcu: '', busPath: '', uid: null, flashSizeBytes: 0, transferSizeBytes: 0 },
+      kind: 'rom',
+      identity: {
+        mcu: '',
+        busPath: '',
+        uid: null,
+        flashSizeBytes: 0,
+        transferSizeBytes: 0,
+        launchAddress: null,
+        version: null,
+      },
       read: async (_address, _length, onBytes) => {
         await work((done) => onBytes?.(done));
         return new Uint8Array(0);
@@ -34,6 +43,7 @@ describe('a stay', () => {
         await work(hooks.erasing.bind(hooks));
         await work(hooks.writing.bind(hooks));
       },
+      boot: async () => {},
       close: async () => {},
     };
   }

@@ -87,12 +87,15 @@ test('a chip with less flash than its board file promises: an image that would o
   );
   const touched: string[] = [];
   const chip: Bootloader = {
+    kind: 'rom',
     identity: {
       mcu: 'stm32f446xx',
       busPath: '1-1',
       uid: null,
       flashSizeBytes: 64 * 1024,
       transferSizeBytes: 2048,
+      launchAddress: null,
+      version: null,
     },
     read: async () => {
       touched.push('read');
@@ -101,6 +104,7 @@ test('a chip with less flash than its board file promises: an image that would o
     write: async () => {
       touched.push('write');
     },
+    boot: async () => {},
     close: async () => {},
   };
   const options = { force: [], replaceBootloader: false, verify: true };

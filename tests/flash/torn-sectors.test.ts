@@ -102,7 +102,16 @@ describe('reading around', () => {
   }));
   const asked: string[] = [];
   const chip: Bootloader = {
-    identity: { mcu: '', busPath: '', uid: null, flashSizeBytes: 512 * KIB, transferSizeBytes: 1024 },
+    kind: 'rom',
+    identity: {
+      mcu: '',
+      busPath: '',
+      uid: null,
+      flashSizeBytes: 512 * KIB,
+      transferSizeBytes: 1024,
+      launchAddress: null,
+      version: null,
+    },
     read: async (address, length) => {
       asked.push(`${hex(address)}+${length / KIB}`);
       if (address <= 0x08025000 && 0x08025000 < address + length) {
@@ -111,6 +120,7 @@ describe('reading around', () => {
       return new Uint8Array(length).fill(0x55);
     },
     write: async () => {},
+    boot: async () => {},
     close: async () => {},
   };
 

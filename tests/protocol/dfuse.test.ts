@@ -8,7 +8,7 @@ import {
   type TransferAnswer,
 } from '../../src/protocol/dfu.ts';
 import { settle, type DfuseLink } from '../../src/protocol/dfuse-exchange.ts';
-import { eraseSector, readRun, setAddress, writeRun } from '../../src/protocol/dfuse.ts';
+import { eraseSector, leave, readRun, setAddress, writeRun } from '../../src/protocol/dfuse.ts';
 import { statusBytes, talkWith, type Asked } from './talk.ts';
 
 const link = (pacing: DfuseLink['pacing'] = 'held'): DfuseLink => ({ transferSizeBytes: 2048, pacing });
@@ -252,4 +252,34 @@ test('GETSTATUS bytes: bwPollTimeout is 24 bits, little endian; a wrong length i
   expect(parseStatus(Uint8Array.of(0, 0xe8, 0x03, 0, 4, 0))?.pollTimeoutMs).toBe(1000);
   expect(parseStatus(Uint8Array.of(0, 0, 0, 1, 4, 0))?.pollTimeoutMs).toBe(65536);
   expect(parseStatus(Uint8Array.of(0, 0, 0, 0, 4))).toBeUndefined();
+});
+
+// real-silicon.md section 4: an F4 says dfuMANIFEST, an H7's GETSTATUS fails.
+describe('leave', () => {
+  const status = (answer: TransferAnswer) => (request: DfuTransfer) =>
+    request.kind === 'out' ? ('ok' as const) : answer;
+
+  test('an empty DNLOAD, then GETSTATUS, which nobody waits 10 s for', () => {
+    const { asked } = talkWith(leave(0x08008000), status(statusBytes(DFU_STATE.dfuMANIFEST)));
+    expect(asked).toMatchObject([
+      { kind: 'out', setup: { request: DFU_REQUEST.dnload, value: 2 }, data: new Uint8Array(0) },
+      { kind: 'in', setup: { request: DFU_REQUEST.getStatus }, timeoutMs: 2000 },
+    ]);
+  });
+
+  test.each<[string, TransferAnswer]>([
+    ['F4: dfuMANIFEST', statusBytes(7)],
+    ['H7: GETSTATUS stalls', 'stall'],
+    ['H7: GETSTATUS is not answered', 'timeout'],
+  ])('%s: it has left', (_what, answer) => {
+    expect(codeOf(leave(0x08008000), status(answer))).toBe('no error');
+  });
+
+  test.each<[string, (request: DfuTransfer) => TransferAnswer, string]>([
+    ['an error state', status(statusBytes(10, 0, 14)), 'dfu-status'],
+    ['idle', status(statusBytes(2)), 'dfu-status'],
+    ['a DNLOAD that is not taken, and no status', () => 'stall', 'usb-timeout'],
+  ])('%s: it has not', (_what, answer, code) => {
+    expect(codeOf(leave(0x08008000), answer)).toBe(code);
+  });
 });

@@ -94,6 +94,7 @@ export function* complete(link: KatapultLink): KatapultTalk<void> {
 
 function* isAcknowledged(link: KatapultLink, command: Command): KatapultTalk<boolean> {
   yield { kind: 'write', bytes: encodeFrame(command) };
+  link.isLeaving ||= command === COMMAND.complete;
   for (let passedOver = 0; passedOver < MAX_RUBBISH; passedOver++) {
     const answer = yield* nextAnswer(link, COMPLETE_TIMEOUT_MS);
     if (answer === undefined) return false;

@@ -31,6 +31,8 @@ export class KatapultLink {
   readonly queue: Answer[] = [];
   /** It has said NACK, and nothing else since. */
   isNacked = false;
+  /** COMPLETE was sent: it may be gone at any moment. */
+  isLeaving = false;
 
   constructor(over: Transport, place: string) {
     [this.over, this.place] = [over, place];
