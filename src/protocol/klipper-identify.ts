@@ -10,7 +10,7 @@ export type SerialRequest =
 export type SerialTalk<R> = Generator<SerialRequest, R, Uint8Array | 'ok' | undefined>;
 
 /** docs/Protocol.md "Message Blocks": length, sequence, content, CRC, sync; at most 64 bytes, sync is 0x7e. */
-const SYNC = 0x7e;
+export const SYNC = 0x7e;
 const MIN_BLOCK = 5;
 const MAX_BLOCK = 64;
 const SEQUENCE_HIGH_BITS = 0x10;
