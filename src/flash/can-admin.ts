@@ -4,17 +4,11 @@ import type { CanBus, CanFrame } from '../ports/can.ts';
 import { queryUnassigned, readAnswer, type CanApplication } from '../protocol/klipper-can.ts';
 import { busOff, interfaceLeft, sendFrame } from './can-send.ts';
 import type { Kit } from './kit.ts';
-
-/** Which node is meant, and through which interface. */
-export interface CanAddress {
-  readonly interfaceName: string;
-  /** 12 lower-case hex digits, as printer.cfg has them. */
-  readonly uuid: string;
-}
+import type { CanPlace } from './place.ts';
 
 /** A node says `application` when it has no id; one that has an id is silent. */
 export class CanAdmin {
-  readonly address: CanAddress;
+  readonly address: CanPlace;
   readonly #kit: Pick<Kit, 'clock'>;
   readonly #bus: CanBus;
   readonly #signal: AbortSignal | undefined;
@@ -23,7 +17,7 @@ export class CanAdmin {
   #trouble: 'gone' | 'down' | 'bus-off' | undefined;
   #wake: () => void = () => {};
 
-  constructor(kit: Pick<Kit, 'clock'>, bus: CanBus, address: CanAddress, signal?: AbortSignal) {
+  constructor(kit: Pick<Kit, 'clock'>, bus: CanBus, address: CanPlace, signal?: AbortSignal) {
     [this.#kit, this.#bus, this.address, this.#signal] = [kit, bus, address, signal];
     this.#unsubscribe = [
       bus.onFrame((frame) => {
@@ -97,7 +91,7 @@ export class CanAdmin {
   }
 }
 
-function twoAlike({ interfaceName, uuid }: CanAddress): OctopusError {
+function twoAlike({ interfaceName, uuid }: CanPlace): OctopusError {
   return new OctopusError('two-boards-alike', `two nodes on ${interfaceName} answer as ${uuid}`, {
     place: `CAN node ${uuid}`,
     advice:

@@ -2,9 +2,10 @@
 import { OctopusError } from '../errors.ts';
 import type { ByteChannel } from '../ports/bytes.ts';
 import { clearKatapultNodeIds, requestBootloader, setKatapultNodeId } from '../protocol/klipper-can.ts';
-import { CanAdmin, type CanAddress } from './can-admin.ts';
+import { CanAdmin } from './can-admin.ts';
 import { openCanChannel } from './can-channel.ts';
 import type { Kit } from './kit.ts';
+import type { CanPlace } from './place.ts';
 
 /**
  * What flashtool.py takes (0x202 and 0x203). klippy counts from 4 up, one for each `canbus_uuid`
@@ -23,35 +24,41 @@ const STAYS_AFTER_MS = 3_000;
 /**
  * Brings the node into Katapult and gives it an id. Klipper's host must not be talking to it. One such walk at a time on a
  * bus: the id is always the same, and a node that has one is silent until all ids are cleared.
- * @returns the node's bytes; closing the channel closes the bus
+ * @param forMs how long it may take to come
+ * @returns the node's bytes; closing the channel closes the bus. Whether its application ran until it was asked
  * Throws `no-hardware`, `no-device` (nobody answers, or nothing can be sent), `wrong-device` (Klipper stays),
  * `two-boards-alike`, `device-gone`; an AbortError when cancelled.
  */
 export async function enterKatapultOnCan(
   kit: Pick<Kit, 'can' | 'clock'>,
-  address: CanAddress,
+  address: CanPlace,
   signal?: AbortSignal,
-): Promise<ByteChannel> {
+  forMs = ENTER_FOR_MS,
+): Promise<{ readonly channel: ByteChannel; readonly ranBefore: boolean }> {
   const bus = await kit.can.open(address.interfaceName);
   try {
     const node = new CanAdmin(kit, bus, address, signal);
+    let ranBefore = false;
     if ((await node.askAlone(2 * ANSWER_MS)) !== 'katapult') {
-      await leaveKlipper(kit, node);
+      ranBefore = await leaveKlipper(kit, node, forMs);
       // Once more and alone: a second node shows itself only now. Late answers to earlier questions are out of the way then.
       await node.pause(ANSWER_MS);
       await node.askAlone(ANSWER_MS);
     }
     await node.send(setKatapultNodeId(address.uuid, KATAPULT_NODE_ID));
     node.stop();
-    return openCanChannel(kit, bus, KATAPULT_NODE_ID, address.interfaceName);
+    return { channel: openCanChannel(kit, bus, KATAPULT_NODE_ID, address.interfaceName), ranBefore };
   } catch (error) {
     await bus.close();
     throw error;
   }
 }
 
-/** Ends when the node answers as Katapult. A Klipper with an id says nothing, but hears the request all the same. */
-async function leaveKlipper({ clock }: Pick<Kit, 'clock'>, node: CanAdmin): Promise<void> {
+/**
+ * Ends when the node answers as Katapult. A Klipper with an id says nothing, but hears the request all the same.
+ * @returns whether it was a Klipper: a Katapult that had kept an id is none
+ */
+async function leaveKlipper({ clock }: Pick<Kit, 'clock'>, node: CanAdmin, forMs: number): Promise<boolean> {
   const began = clock.now();
   let askedAt = -Infinity;
   let isCleared = false;
@@ -68,16 +75,16 @@ async function leaveKlipper({ clock }: Pick<Kit, 'clock'>, node: CanAdmin): Prom
       askedAt = now;
     }
     const application = await node.ask(ANSWER_MS);
-    if (application === 'katapult') return;
+    if (application === 'katapult') return klipperAt !== undefined || !isCleared;
     if (application !== undefined) klipperAt = clock.now();
     if (klipperAt !== undefined && klipperAt - began >= STAYS_AFTER_MS) throw staysKlipper(node.address);
-    if (clock.now() - began >= ENTER_FOR_MS) throw nobody(node.address);
+    if (clock.now() - began >= forMs) throw nobody(node.address);
     // It has answered, as what it was before: the next question comes when it can have changed.
     if (application !== undefined) await node.pause(ANSWER_MS);
   }
 }
 
-function staysKlipper({ interfaceName, uuid }: CanAddress): OctopusError {
+function staysKlipper({ interfaceName, uuid }: CanPlace): OctopusError {
   return new OctopusError(
     'wrong-device',
     `the node ${uuid} on ${interfaceName} does not start a bootloader`,
@@ -89,7 +96,7 @@ function staysKlipper({ interfaceName, uuid }: CanAddress): OctopusError {
   );
 }
 
-function nobody({ interfaceName, uuid }: CanAddress): OctopusError {
+function nobody({ interfaceName, uuid }: CanPlace): OctopusError {
   return new OctopusError('no-device', `no node ${uuid} answers on ${interfaceName}`, {
     place: `CAN node ${uuid}`,
     advice:

@@ -5,11 +5,12 @@ import type { ByteChannel } from '../ports/bytes.ts';
 import type { CanBus } from '../ports/can.ts';
 import { dataIds, setKlipperNodeId } from '../protocol/klipper-can.ts';
 import { encodeBlock, identify, SYNC, type SerialRequest } from '../protocol/klipper-identify.ts';
-import { CanAdmin, type CanAddress } from './can-admin.ts';
+import { CanAdmin } from './can-admin.ts';
 import { openCanChannel } from './can-channel.ts';
 import { sendFrame } from './can-send.ts';
 import { converse } from './converse.ts';
 import type { Kit } from './kit.ts';
+import type { CanPlace } from './place.ts';
 
 /**
  * klippy counts from 4 up (klippy/extras/canbus_ids.py) and does not come this far. When it starts it gives the node an id
@@ -31,7 +32,7 @@ const TRIES = 2;
  */
 export async function askVersionOnCan(
   kit: Pick<Kit, 'can' | 'clock'>,
-  address: CanAddress,
+  address: CanPlace,
   signal?: AbortSignal,
 ): Promise<string> {
   const bus = await kit.can.open(address.interfaceName);
@@ -61,7 +62,7 @@ export async function askVersionOnCan(
 async function freeNodeId(
   kit: Pick<Kit, 'clock'>,
   bus: CanBus,
-  { interfaceName }: CanAddress,
+  { interfaceName }: CanPlace,
   signal?: AbortSignal,
 ): Promise<number> {
   for (let nodeId = HIGHEST_NODE_ID; nodeId > HIGHEST_NODE_ID - IDS_TRIED; nodeId--) {
@@ -103,7 +104,7 @@ function performer(node: CanAdmin, channel: ByteChannel, nodeId: number) {
   };
 }
 
-function versionIn(compressed: Uint8Array, { interfaceName, uuid }: CanAddress): string {
+function versionIn(compressed: Uint8Array, { interfaceName, uuid }: CanPlace): string {
   const version = readDictionary(compressed)?.version;
   if (typeof version === 'string') return version;
   throw new OctopusError(
@@ -113,7 +114,7 @@ function versionIn(compressed: Uint8Array, { interfaceName, uuid }: CanAddress):
   );
 }
 
-function inKatapult({ interfaceName, uuid }: CanAddress): OctopusError {
+function inKatapult({ interfaceName, uuid }: CanPlace): OctopusError {
   return new OctopusError(
     'wrong-device',
     `the node ${uuid} on ${interfaceName} is in Katapult, not in Klipper`,
@@ -124,7 +125,7 @@ function inKatapult({ interfaceName, uuid }: CanAddress): OctopusError {
   );
 }
 
-function silent({ interfaceName, uuid }: CanAddress, cause: unknown): OctopusError {
+function silent({ interfaceName, uuid }: CanPlace, cause: unknown): OctopusError {
   return new OctopusError('no-device', `no Klipper answers as ${uuid} on ${interfaceName}`, {
     place: `CAN node ${uuid}`,
     advice:

@@ -1,7 +1,7 @@
 // The board's verdict on CAN: a node comes back as Klipper, and says its version.
 import { canUuid } from '../protocol/uuid.ts';
 import { chipUidOf } from './arrival.ts';
-import { askVersionOnCan } from './can-node.ts';
+import { askVersionOnCan } from './can-version.ts';
 import { refuseOtherVersion } from './confirm.ts';
 import type { Kit } from './kit.ts';
 import type { CanPlace } from './place.ts';

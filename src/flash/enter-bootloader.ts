@@ -6,7 +6,7 @@ import type { Arrival } from './arrival.ts';
 import { recall, remember, type BoardMemory } from './board-memory.ts';
 import { enterByHand } from './enter-by-hand.ts';
 import { enterBridgeByRequest, enterByTouch } from './enter-by-request.ts';
-import { enterNodeByRequest } from './enter-can-node.ts';
+import { enterNodeByHand, enterNodeByRequest } from './enter-can-node.ts';
 import { enterKatapultByWire } from './enter-katapult-by-wire.ts';
 import { enterRomByWire } from './enter-rom-by-wire.ts';
 import type { Kit } from './kit.ts';
@@ -79,8 +79,10 @@ const WAYS: Readonly<Record<Route, Way>> = {
     kind: 'rom',
     ...(await enterRomByWire(kit, required(lines), memory, signal)),
   }),
-  'by-hand': (kit, { place, memory, leadsTo, watch }, signal) =>
-    enterByHand(kit, place.board, memory.busPath ?? place.busPath, leadsTo, watch, signal),
+  'by-hand': (kit, { place, memory, node, leadsTo, watch }, signal) =>
+    node === undefined
+      ? enterByHand(kit, place.board, memory.busPath ?? place.busPath, leadsTo, watch, signal)
+      : enterNodeByHand(kit, place.board.name, node, watch, signal),
 };
 
 /** What the plan of routes has made sure of. */

@@ -5,9 +5,9 @@ import { requestBootloader } from '../protocol/klipper-can.ts';
 import { canUuid } from '../protocol/uuid.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { chipUidOf, type UsbArrival } from './arrival.ts';
+import { sendFrame } from './can-send.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
-import { sendPatiently } from './send-patiently.ts';
 import { sameVisit, usbKind, waitForUsb } from './watch-usb.ts';
 
 /** A hub tells of a device that left every 256 ms at the latest; Klipper resets at once. */
@@ -41,7 +41,7 @@ export function enterBridgeByRequest(
   const send = async (): Promise<void> => {
     const bus = await kit.can.open(interfaceName);
     try {
-      await sendPatiently(kit, bus, frame, interfaceName, signal);
+      await sendFrame(kit, bus, frame, interfaceName, signal);
       // It is on its way only: whoever closes the socket at once may take it back.
       await leaving(kit, seen, signal);
     } finally {

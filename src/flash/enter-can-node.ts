@@ -1,8 +1,28 @@
-// Route `can-request` to a node on CAN: it is asked for its bootloader, and the Katapult that comes gets an id.
+// Routes `can-request` and `by-hand` to a node on CAN: it is asked for its bootloader, or its owner is; the Katapult that
+// comes gets an id.
 import type { CanArrival } from './arrival.ts';
 import { enterKatapultOnCan } from './can-node.ts';
 import type { Kit } from './kit.ts';
 import type { CanPlace } from './place.ts';
+import type { Stopwatch } from './stopwatch.ts';
+
+/** As long as it takes to walk to the printer and to find the button on its toolhead. */
+const HAND_MS = 180_000;
+
+/** Throws what `enterKatapultOnCan` throws. */
+export async function enterNodeByHand(
+  kit: Pick<Kit, 'can' | 'clock'>,
+  board: string,
+  node: CanPlace,
+  watch: Stopwatch,
+  signal?: AbortSignal,
+): Promise<CanArrival> {
+  watch.note(
+    `By hand now: press the reset button of ${board} twice within half a second. Waiting for it for ${HAND_MS / 60_000} minutes.`,
+  );
+  const { channel } = await enterKatapultOnCan(kit, node, signal, HAND_MS);
+  return { kind: 'katapult-can', node, channel, ranBefore: false };
+}
 
 /** Throws what `enterKatapultOnCan` throws. */
 export async function enterNodeByRequest(

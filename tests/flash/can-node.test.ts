@@ -32,7 +32,7 @@ describe('into Katapult', () => {
     ['Klipper with the id that klippy gave it', { nodeId: 4 }, 1],
   ])('from %s', async (_what, node, requests) => {
     const { kit, can, clock } = setUp({ uuid: '11aa22bb33cc', nodeId: 5 }, node);
-    const channel = await enterKatapultOnCan(kit, ADDRESS);
+    const { channel } = await enterKatapultOnCan(kit, ADDRESS);
     expect(can.nodes[1]?.admin).toMatchObject({ program: 'katapult', nodeId: 0x81 });
     expect(can.nodes[0]?.admin).toMatchObject({ program: 'klipper', nodeId: 5, hasConflict: false });
     expect(adminOf(can, `02${UUID}`)).toHaveLength(requests);
@@ -170,7 +170,7 @@ test('a toolhead from Klipper to Katapult, written, read back, started, and aske
   const { kit, can } = setUp({ nodeId: 4, klipper: 'v0.13.0-2' });
   const recorder = { before: async () => {} };
   const place = `CAN node ${UUID}`;
-  const channel = await enterKatapultOnCan(kit, ADDRESS);
+  const { channel } = await enterKatapultOnCan(kit, ADDRESS);
   const target = { mcu: F446, place, uid: null, over: 'can', canUuid: UUID } as const;
   const chip = await openKatapultBootloader({ ...kit, recorder }, channel, target);
   const image = Uint8Array.from({ length: 20 * 1024 }, (_, at) => (at * 31) & 0xfe);
