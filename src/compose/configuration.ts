@@ -98,7 +98,7 @@ function bookOf(
 const NO_PINS: Pins = { boot0: NO_PIN, nrst: NO_PIN };
 
 function placeOf(
-  { name, board: model }: BoardSettings,
+  { name, board: model, mcu: section }: BoardSettings,
   wiring: Wiring | undefined,
   host: HostSettings,
 ): BoardPlace {
@@ -108,6 +108,7 @@ function placeOf(
     board: { ...board, name },
     pins: wiring?.pins ?? NO_PINS,
     heaters: heatersOf(board.heatersDrivenByRom, unused, wiring?.powerDevice),
+    section,
   };
 }
 

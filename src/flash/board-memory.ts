@@ -1,5 +1,5 @@
 // What was learnt about a board and is worth keeping: where it is plugged in, how fast it comes, who it is.
-import { array, create, nullable, number, object, optional, string, type Infer } from 'superstruct';
+import { array, create, enums, nullable, number, object, optional, string, type Infer } from 'superstruct';
 import type { Kit } from './kit.ts';
 
 const Memory = object({
@@ -11,8 +11,10 @@ const Memory = object({
   applicationAppearsMs: optional(number()),
   /** The shortest reset pulse that was seen to reset it, ms. */
   resetHoldMs: optional(number()),
-  /** The chip's unique id in hex, where the ROM lets it be read. */
+  /** The chip's unique id in hex. */
   chipUid: optional(nullable(string())),
+  /** Who told it: the ROM, or the firmware's serial on USB; `src/flash/identity-card.ts`. */
+  chipUidFrom: optional(enums(['rom', 'usb'])),
   /** The last flash that ended well. */
   lastFlash: optional(
     object({

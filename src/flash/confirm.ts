@@ -7,6 +7,7 @@ import { recognizeAt } from '../firmware/recognize.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { appearTimeoutMs, recall, remember } from './board-memory.ts';
 import { converse } from './converse.ts';
+import { learnChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
 import type { FlashPlan } from './preflight.ts';
@@ -61,9 +62,7 @@ export async function confirmBoot(
   }
   const appearedAfterMs = kit.clock.now() - seat.releasedAtMs;
   // What cannot be remembered is measured again.
-  await remember(kit, board, {
-    applicationAppearsMs: Math.max(appearedAfterMs, seat.memory.applicationAppearsMs ?? 0),
-  }).catch(() => {});
+  await rememberBoot(kit, board, seen, appearedAfterMs).catch(() => {});
   if (kind !== 'klipper' || seen.ttyPath === undefined) return `${face(kind)} on USB ${seat.busPath}`;
   const version = await askUnlessHeld(kit, seen.ttyPath, seat);
   if (version === undefined) return `Klipper on ${seen.ttyPath}, held by Klipper's service`;
@@ -79,6 +78,19 @@ export async function confirmBoot(
     );
   }
   return `Klipper ${version} on ${seen.ttyPath}`;
+}
+
+async function rememberBoot(
+  kit: Pick<Kit, 'store'>,
+  board: string,
+  seen: UsbDeviceInfo,
+  appearedAfterMs: number,
+): Promise<void> {
+  const memory = await recall(kit, board);
+  await remember(kit, board, {
+    applicationAppearsMs: Math.max(appearedAfterMs, memory.applicationAppearsMs ?? 0),
+    ...learnChipId(memory, { usb: seen }).news,
+  });
 }
 
 /**

@@ -9,10 +9,11 @@ import { recall, remember, type BoardMemory } from './board-memory.ts';
 import { refuseRomAgain } from './confirm.ts';
 import { openDfuseBootloader } from './dfuse-bootloader.ts';
 import { DfuStay } from './dfu-stay.ts';
-import { enterRomByWire, pulseReset } from './enter-bootloader.ts';
+import { enterRomByWire, pulseReset, type Entered } from './enter-bootloader.ts';
 import { ForeignStarts } from './foreign-starts.ts';
 import { judgeGate, type Confirmation } from './gate.ts';
 import { heaterSafety, withHeatersOff, type HeaterSafety } from './heaters.ts';
+import { learnChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { withLines, type BoardLines } from './lines.ts';
 import type { Stopwatch } from './stopwatch.ts';
@@ -26,6 +27,8 @@ export interface BoardPlace {
   readonly board: Board;
   readonly pins: LinePins;
   readonly heaters: HeaterSafety;
+  /** Its section of printer.cfg, where the configuration says it: `mcu`. */
+  readonly section?: string | undefined;
 }
 
 /** What a walk is asked for: where, and what the caller vouches for. */
@@ -92,7 +95,7 @@ export async function visitBootloader<T, R>(
         await letGo(kit, lines, watch);
         hasLeft = true;
       };
-      const workOn = async (device: UsbDeviceInfo, romAppearsMs: number, stay: DfuStay): Promise<T> => {
+      const workOn = async ({ device, before, appearedAfterMs }: Entered, stay: DfuStay): Promise<T> => {
         const chip = await openDfuseBootloader(kit, device, board.mcu);
         const lastExit = (): void => {
           cancel?.throwIfAborted();
@@ -101,11 +104,10 @@ export async function visitBootloader<T, R>(
           isBehindExit = true;
         };
         try {
-          await remember(kit, board.name, {
-            busPath: device.busPath,
-            chipUid: chip.identity.uid,
-            romAppearsMs,
-          });
+          const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
+          const { news, note } = learnChipId(memory, { rom: chip.identity.uid, usb: before });
+          await remember(kit, board.name, { busPath: device.busPath, romAppearsMs, ...news });
+          if (note !== undefined && !watch.notes.includes(note)) watch.note(note);
           return await inside(stay.listen(chip), torn, lastExit, stay);
         } finally {
           await chip.close();
@@ -113,14 +115,14 @@ export async function visitBootloader<T, R>(
       };
       const enterAndDo = async (): Promise<T> => {
         watch.begin('enter');
-        const { device, before, appearedAfterMs } = await enterRomByWire(kit, lines, memory, cancel);
+        const entered = await enterRomByWire(kit, lines, memory, cancel);
+        const { device, before, appearedAfterMs } = entered;
         busPath = device.busPath;
         refuseOtherChip(board, before);
         since ??= kit.clock.now() - appearedAfterMs;
         const stay = new DfuStay(kit.clock, since, isLimited);
         if (isBehindExit) stay.lastExit();
-        const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
-        return await stay.within(workOn(device, romAppearsMs, stay), leave);
+        return await stay.within(workOn(entered, stay), leave);
       };
       let done: T;
       try {
