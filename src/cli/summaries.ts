@@ -108,21 +108,6 @@ export function linesSummary({ boards }: AnswerOf<typeof METHODS.linesRelease>):
   return boards.map((board) => `BOOT0 and reset of ${board} float.`);
 }
 
-export function canbusSummary(answer: AnswerOf<typeof METHODS.canbusQuery>): readonly string[] {
-  const { nodes, notes } = answer;
-  return [
-    nodes.length === 0
-      ? `Nobody on ${answer.interface} answered.`
-      : `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'} on ${answer.interface}:`,
-    ...nodes.map((node) => {
-      const what = [node.application, node.version].filter((part) => part !== null).join(' ');
-      const where = node.name === null ? 'in no section of printer.cfg' : `[${node.name}]`;
-      return `  ${node.uuid}  ${what}  ${where}${node.assigned ? ', did not answer' : ''}`;
-    }),
-    ...notes.map((note) => `  ${note}`),
-  ];
-}
-
 export function doctorSummary({ findings }: AnswerOf<typeof METHODS.doctor>): readonly string[] {
   const amiss = findings.filter(({ level }) => level !== 'ok');
   return [
