@@ -30,6 +30,7 @@ function boardSummary(answer: BoardStatus): readonly string[] {
         'on USB',
         `${device.kind} at ${device.busPath} (${[device.product, device.serial].filter(Boolean).join(' ')})`,
       ]),
+      ...cardRows(answer.identity),
       ['Klipper', answer.klipper],
       [
         'last flash',
@@ -45,6 +46,34 @@ function boardSummary(answer: BoardStatus): readonly string[] {
       ],
     ]),
   ];
+}
+
+type Card = BoardStatus['identity'];
+
+const CHIP_TOLD_BY: Readonly<Record<NonNullable<Card['chipIdFrom']>, string>> = {
+  rom: 'read by its ROM',
+  usb: 'by the USB serial of its firmware',
+  'only-candidate': 'of the only device that may be it',
+};
+
+function cardRows(card: Card): readonly Row[] {
+  const { chipId, chipIdFrom, strangerOnUsb, dfuSerial, canUuid, section } = card;
+  const told = chipIdFrom === null ? '' : ` (${CHIP_TOLD_BY[chipIdFrom]})`;
+  const dfu = dfuSerial.serials.join(' or ');
+  return [
+    ['chip', chipId === null ? 'id not known yet: octopus reset learns it' : `${chipId}${told}`],
+    ['stranger', strangerOnUsb && `chip ${strangerOnUsb} is in its place on USB: octopus doctor`],
+    ['USB serial', card.usbSerial],
+    ['DFU serial', dfu === '' ? undefined : `${dfu}${dfuSerial.kind === 'constant' ? ' (not unique)' : ''}`],
+    ['CAN uuid', canUuid],
+    ['port', card.busPath && `USB ${card.busPath}, by its reset wire`],
+    ['printer.cfg', section && `[${section}]${uuidWords(card)}`],
+  ];
+}
+
+function uuidWords({ canbusUuid, isCanbusUuidRight }: Card): string {
+  if (canbusUuid === null) return '';
+  return `, canbus_uuid ${canbusUuid}${isCanbusUuidRight === false ? " is another board's" : ''}`;
 }
 
 export function backupSummary(answer: AnswerOf<typeof METHODS.backup>): readonly string[] {
@@ -77,21 +106,6 @@ export function dfuSummary({ busPath, leftBecause }: AnswerOf<typeof METHODS.dfu
 export function linesSummary({ boards }: AnswerOf<typeof METHODS.linesRelease>): readonly string[] {
   if (boards.length === 0) return ['No board is configured: no line was touched.'];
   return boards.map((board) => `BOOT0 and reset of ${board} float.`);
-}
-
-export function canbusSummary(answer: AnswerOf<typeof METHODS.canbusQuery>): readonly string[] {
-  const { nodes, notes } = answer;
-  return [
-    nodes.length === 0
-      ? `Nobody on ${answer.interface} answered.`
-      : `${nodes.length} ${nodes.length === 1 ? 'node' : 'nodes'} on ${answer.interface}:`,
-    ...nodes.map((node) => {
-      const what = [node.application, node.version].filter((part) => part !== null).join(' ');
-      const where = node.name === null ? 'in no section of printer.cfg' : `[${node.name}]`;
-      return `  ${node.uuid}  ${what}  ${where}${node.assigned ? ', did not answer' : ''}`;
-    }),
-    ...notes.map((note) => `  ${note}`),
-  ];
 }
 
 export function doctorSummary({ findings }: AnswerOf<typeof METHODS.doctor>): readonly string[] {

@@ -5,6 +5,7 @@ import type { UsbDeviceInfo } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
 import { openDfuseBootloader } from './dfuse-bootloader.ts';
 import { openKatapultBootloader } from './katapult-bootloader.ts';
+import { chipIdOf } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
 import type { CanPlace } from './place.ts';
@@ -41,18 +42,8 @@ export async function openArrival(
     const place = `${node.interfaceName}/${node.uuid}`;
     return openKatapultBootloader(kit, channel, { mcu, place, uid: null, over: 'can', canUuid: node.uuid });
   }
-  const { busPath, serial, ttyPath = '' } = arrival.device;
+  const { busPath, ttyPath = '' } = arrival.device;
+  const uid = chipIdOf(arrival.device) ?? null;
   const channel = await openPatiently(kit, () => kit.serial.open(ttyPath));
-  return openKatapultBootloader(kit, channel, { mcu, place: busPath, uid: chipUidOf(serial), over: 'usb' });
-}
-
-/** Klipper's and Katapult's USB serial number is the chip's unique id in hex (src/stm32/chipid.c). */
-export function chipUidOf(serial: string | undefined): string | null {
-  return serial !== undefined && /^[0-9a-f]{24}$/i.test(serial) ? serial.toLowerCase() : null;
-}
-
-export function placeOfArrival(arrival: Arrival): string {
-  return arrival.kind === 'katapult-can'
-    ? `${arrival.node.interfaceName} ${arrival.node.uuid}`
-    : `USB ${arrival.device.busPath}`;
+  return openKatapultBootloader(kit, channel, { mcu, place: busPath, uid, over: 'usb' });
 }

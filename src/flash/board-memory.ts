@@ -16,8 +16,10 @@ const Memory = object({
   doubleResetGapMs: optional(number()),
   /** What lay at the flash's start when it was last read or written: a Katapult that talks USB, or anything else. */
   bootloader: optional(enums(['katapult', 'other'])),
-  /** The chip's unique id in hex, where the ROM lets it be read. */
+  /** The chip's unique id in hex. */
   chipUid: optional(nullable(string())),
+  /** Who told it: the ROM, or the firmware's serial on USB; `src/flash/identity-card.ts`. */
+  chipUidFrom: optional(enums(['rom', 'usb'])),
   /** The last flash that ended well. */
   lastFlash: optional(
     object({

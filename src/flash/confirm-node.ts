@@ -1,8 +1,7 @@
 // The board's verdict on CAN: a node comes back as Klipper, and says its version.
-import { canUuid } from '../protocol/uuid.ts';
-import { chipUidOf } from './arrival.ts';
 import { askVersionOnCan } from './can-version.ts';
 import { refuseOtherVersion } from './confirm.ts';
+import { chipIdOf, uuidOfChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import type { CanPlace } from './place.ts';
 
@@ -28,8 +27,8 @@ export async function confirmBridge(
   expected: string | null,
 ): Promise<string> {
   const device = (await kit.usb.list()).find((one) => one.busPath === busPath);
-  const uid = chipUidOf(device?.serial);
-  if (uid === null) return `Klipper USB-CAN bridge on USB ${busPath}`;
-  const uuid = canUuid(Uint8Array.from(Buffer.from(uid, 'hex')));
+  const chipId = device && chipIdOf(device);
+  if (chipId === undefined) return `Klipper USB-CAN bridge on USB ${busPath}`;
+  const uuid = uuidOfChipId(chipId);
   return `bridge on USB ${busPath}: ${await confirmNode(kit, { interfaceName: BRIDGE_INTERFACE, uuid }, expected)}`;
 }

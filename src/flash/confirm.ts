@@ -5,6 +5,7 @@ import { identify, type SerialRequest } from '../protocol/klipper-identify.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { appearTimeoutMs, recall, remember } from './board-memory.ts';
 import { converse } from './converse.ts';
+import { learnChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
 import type { ExpectedBoot } from './expected-boot.ts';
@@ -50,9 +51,7 @@ export async function confirmBoot(
   }
   const appearedAfterMs = kit.clock.now() - seat.releasedAtMs;
   // What cannot be remembered is measured again.
-  await remember(kit, board, {
-    applicationAppearsMs: Math.max(appearedAfterMs, seat.memory.applicationAppearsMs ?? 0),
-  }).catch(() => {});
+  await rememberBoot(kit, board, seen, appearedAfterMs).catch(() => {});
   if (kind !== 'klipper' || seen.ttyPath === undefined) return `${face(kind)} on USB ${seat.busPath}`;
   const version = await askUnlessHeld(kit, seen.ttyPath, seat);
   if (version === undefined) return `Klipper on ${seen.ttyPath}, held by Klipper's service`;
@@ -67,6 +66,19 @@ export function refuseOtherVersion(version: string, expected: string | null, pla
     place,
     advice:
       'The bootloader started another application than the one written: report this with octopus status.',
+  });
+}
+
+async function rememberBoot(
+  kit: Pick<Kit, 'store'>,
+  board: string,
+  seen: UsbDeviceInfo,
+  appearedAfterMs: number,
+): Promise<void> {
+  const memory = await recall(kit, board);
+  await remember(kit, board, {
+    applicationAppearsMs: Math.max(appearedAfterMs, memory.applicationAppearsMs ?? 0),
+    ...learnChipId(memory, { usb: seen }).news,
   });
 }
 

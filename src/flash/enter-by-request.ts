@@ -2,10 +2,10 @@
 // Which bootloader comes lies with what is on the board: Katapult, or the chip's ROM.
 import { OctopusError } from '../errors.ts';
 import { requestBootloader } from '../protocol/klipper-can.ts';
-import { canUuid } from '../protocol/uuid.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
-import { chipUidOf, type UsbArrival } from './arrival.ts';
+import type { UsbArrival } from './arrival.ts';
 import { sendFrame } from './can-send.ts';
+import { chipIdOf, uuidOfChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
 import { sameVisit, usbKind, waitForUsb } from './watch-usb.ts';
@@ -35,9 +35,9 @@ export function enterBridgeByRequest(
   interfaceName: string,
   signal?: AbortSignal,
 ): Promise<UsbArrival> {
-  const uid = chipUidOf(seen.serial);
-  if (uid === null) throw noUid(seen);
-  const frame = requestBootloader(canUuid(Uint8Array.from(Buffer.from(uid, 'hex'))));
+  const chipId = chipIdOf(seen);
+  if (chipId === undefined) throw noUid(seen);
+  const frame = requestBootloader(uuidOfChipId(chipId));
   const send = async (): Promise<void> => {
     const bus = await kit.can.open(interfaceName);
     try {

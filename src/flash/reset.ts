@@ -1,5 +1,6 @@
 // One pulse on the reset wire, and a look at what comes back: octopus.reset.
 import { appearTimeoutMs, recall, remember } from './board-memory.ts';
+import { learnChipId } from './identity-card.ts';
 import { pulseReset } from './reset-pulse.ts';
 import { withLines } from './lines.ts';
 import type { Report } from './report.ts';
@@ -45,8 +46,12 @@ export async function reset(
           watch.note(
             'Nothing left the USB bus during the reset: the board is not on USB, or the reset wire does not reach it.',
           );
-        if (left.length === 1 && left[0] !== undefined)
-          await remember(kit, board.name, { busPath: left[0].busPath });
+        const [only, ...others] = left;
+        if (only !== undefined && others.length === 0) {
+          const { news, note } = learnChipId(memory, { usb: only });
+          await remember(kit, board.name, { busPath: only.busPath, ...news });
+          if (note !== undefined) watch.note(note);
+        }
         return {
           busPath: back?.busPath ?? left[0]?.busPath ?? null,
           seen: (back && usbKind(back)) ?? null,

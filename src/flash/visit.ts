@@ -13,6 +13,7 @@ import { DfuStay } from './dfu-stay.ts';
 import { byWire, enterBootloader } from './enter-bootloader.ts';
 import type { ForeignStarts } from './foreign-starts.ts';
 import { heaterSafety, heatersUnvouched, withHeatersOff } from './heaters.ts';
+import { learnChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { withKlipperStopped } from './klipper-stopped.ts';
 import { withLines, type BoardLines } from './lines.ts';
@@ -103,7 +104,7 @@ export async function visitBootloader<T, R>(
           application: ran && !isBehindExit ? 'whole' : 'unknown',
         };
         try {
-          await remember(kit, board.name, learnt(arrival, chip, memory));
+          await remember(kit, board.name, learnt(arrival, chip, memory, watch));
           return await inside(stay.listen(chip), here);
         } finally {
           if (lines === undefined) await bootWithoutWires(chip, board, here.application, watch);
@@ -199,13 +200,21 @@ async function letGo(kit: VisitKit, lines: BoardLines, watch: Stopwatch): Promis
   await pulseReset(kit, lines);
 }
 
-function learnt(arrival: Arrival, { identity }: Bootloader, memory: BoardMemory): BoardMemory {
+/** What a visit teaches about the board, before anything is done there. */
+function learnt(
+  arrival: Arrival,
+  { identity }: Bootloader,
+  memory: BoardMemory,
+  watch: Stopwatch,
+): BoardMemory {
   if (arrival.kind === 'katapult-can') return {};
-  const { device, kind, appearedAfterMs } = arrival;
-  const uid = identity.uid ?? memory.chipUid ?? null;
-  if (kind === 'katapult') return { busPath: device.busPath, chipUid: uid, bootloader: 'katapult' };
+  const { device, before, kind, appearedAfterMs } = arrival;
+  const told = kind === 'rom' ? { rom: identity.uid, usb: before } : { usb: device };
+  const { news, note } = learnChipId(memory, told);
+  if (note !== undefined && !watch.notes.includes(note)) watch.note(note);
+  if (kind === 'katapult') return { busPath: device.busPath, bootloader: 'katapult', ...news };
   const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
-  return { busPath: device.busPath, chipUid: identity.uid, romAppearsMs };
+  return { busPath: device.busPath, romAppearsMs, ...news };
 }
 
 function ranKlipper(before: UsbDeviceInfo | undefined): boolean {

@@ -3,6 +3,7 @@ import { asOctopusError } from '../errors.ts';
 import { status, type BoardStatus } from '../flash/status.ts';
 import { unfinishedJob } from '../jobs/journal.ts';
 import { board } from './common-parameters.ts';
+import { identityFindings, twinFindings } from './identity-findings.ts';
 import { defineMethod, type Context, type DaemonFacts } from './method.ts';
 import { optional } from './parameters.ts';
 
@@ -26,7 +27,9 @@ export const doctor = defineMethod({
     const only = values.board ?? book.onlyBoard;
     const names = only === undefined ? book.configured : [only];
     const perBoard = await Promise.all(names.map((name) => examine(context, name)));
-    return { findings: [...hostFindings(await daemon?.(), names), ...perBoard.flat()] };
+    const seen = perBoard.flatMap((one) => (one.status === undefined ? [] : [one.status]));
+    const found = perBoard.flatMap(({ findings }) => findings);
+    return { findings: [...hostFindings(await daemon?.(), names), ...found, ...twinFindings(seen)] };
   },
 });
 
@@ -77,11 +80,12 @@ function hostFindings(daemon: DaemonFacts | undefined, boards: readonly string[]
   return found;
 }
 
-async function examine({ kit, place }: Context<'board'>, name: string): Promise<readonly Finding[]> {
+async function examine({ kit, place }: Context<'board'>, name: string) {
   const found: Finding[] = [];
+  let seen: BoardStatus | undefined;
   try {
-    const seen = await status(kit, place(name));
-    found.push(...usbFindings(name, seen), ...klipperFindings(name, seen));
+    seen = await status(kit, place(name));
+    found.push(...usbFindings(name, seen), ...identityFindings(name, seen), ...klipperFindings(name, seen));
   } catch (thrown) {
     const { message, advice } = asOctopusError(thrown);
     found.push({
@@ -101,7 +105,7 @@ async function examine({ kit, place }: Context<'board'>, name: string): Promise<
       meaning: 'The board may hold half of an image.',
       cure: 'Flash it again, or restore a backup: octopus backups.',
     });
-  return found;
+  return { findings: found, status: seen };
 }
 
 function usbFindings(name: string, { devices }: BoardStatus): readonly Finding[] {

@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util';
 import { FileStore } from '../../src/hardware/store.ts';
 import type { Store } from '../../src/ports/store.ts';
 import { measureDaemon } from './daemon.ts';
+import { measureQueries, OTHERS_MS, queryLines } from './query.ts';
 import { flashBytes, klipperFor, setUp, type TestBench } from '../support/bench.ts';
 
 const KIB = 1024;
@@ -155,8 +156,10 @@ for (const board of boards) rows.push(...(await rowsOf(board)));
 for (const board of boards) ownShare[board] = await ownShareMs(board);
 
 const daemon = await measureDaemon();
+const queries = await measureQueries();
 if (json) {
-  process.stdout.write(`${JSON.stringify({ rows, ownShareMs: ownShare, daemon })}\n`);
+  const query = { rows: queries, othersMs: OTHERS_MS };
+  process.stdout.write(`${JSON.stringify({ rows, ownShareMs: ownShare, daemon, query })}\n`);
 } else {
   const cells = rows.map((row) => [
     row.board,
@@ -216,4 +219,5 @@ if (json) {
   process.stdout.write('\nThe daemon on a virtual board, in real time:\n');
   for (const [what = '', figure = '', limit = ''] of lines)
     process.stdout.write(`${what.padEnd(32)} ${figure.padEnd(36)} ${limit}\n`);
+  process.stdout.write(`\n${queryLines(queries).join('\n')}\n`);
 }

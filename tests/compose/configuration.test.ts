@@ -48,6 +48,7 @@ test('one board is the only one, with its image, its name and the default pins',
   expect(boards?.place('left')).toMatchObject({
     board: { name: 'left', mcu: { name: 'stm32f446xx' }, applicationAddress: 0x0800_8000 },
     pins: { boot0: 'gpio26', nrst: 'gpio19' },
+    section: 'mcu left',
   });
   const unknown = await failureOf((async () => boards?.place('lfet'))());
   expect(unknown).toMatchObject({ code: 'unknown-board', advice: 'Did you mean left? Configured: left.' });
@@ -74,6 +75,7 @@ test('two boards of two printers: nobody is the default, each has its own wires'
   expect(boards).toMatchObject({ names: ['left', 'right'], onlyBoard: undefined });
   expect(boards?.place('right')).toMatchObject({
     board: { name: 'right', mcu: { name: 'stm32h723xx' } },
+    section: 'mcu',
     pins: { boot0: 'gpio20', nrst: 'gpio21' },
   });
   expect(boards?.place('left').pins).toEqual({ boot0: 'gpio26', nrst: 'gpio19' });

@@ -102,7 +102,8 @@ test('set down while it is open: the query ends, who sends is told', async () =>
   up(1_000_000);
   const { bus, troubles } = await listen();
   const query = ours(askUnassigned(kit, 'can0'));
-  await sleep(300);
+  // It listens for 250 ms after the node's answer.
+  await sleep(100);
   down();
   expect(await query).toMatchObject({
     code: 'device-gone',
