@@ -9,6 +9,9 @@ const TIOCGPTN = 0x8004_5430;
 const TIOCSPTLCK = 0x4004_5431;
 const TCGETS2 = 0x802c_542a;
 const TCSETS2 = 0x402c_542b;
+const TCFLSH = 0x540b;
+/** TCIFLUSH is 0, which is what the kernel sees of it. */
+const TCIFLUSH = null;
 /** struct termios2: c_iflag, c_oflag, c_cflag, c_lflag, c_line, 19 of c_cc, c_ispeed, c_ospeed. */
 const TERMIOS2_BYTES = 44;
 const CFLAG_AT = 8;
@@ -19,6 +22,8 @@ const OSPEED_AT = 40;
 const RAW_CFLAG = 0o010000 | 0o000060 | 0o000200 | 0o002000 | 0o004000;
 const HUPCL = 0o002000;
 const FIRST_BAUD = 9600;
+
+const FLAGS = constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK;
 
 /** No event tells that somebody opens the other end. */
 const LOOK_MS = 10;
@@ -32,7 +37,7 @@ export interface TerminalEvents {
   closed(baud: number, drops: boolean): void;
 }
 
-type Ioctl = (fd: number, request: number, argument: Uint8Array) => void;
+type Ioctl = (fd: number, request: number, argument: Uint8Array | null) => void;
 type Poll = (typeof import('koffi'))['node']['poll'];
 
 export class PseudoTerminal {
@@ -69,8 +74,7 @@ export class PseudoTerminal {
   private constructor(ioctl: Ioctl, poll: Poll, events: TerminalEvents) {
     this.#ioctl = ioctl;
     this.#events = events;
-    const flags = constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK;
-    this.#fd = openSync('/dev/ptmx', flags);
+    this.#fd = openSync('/dev/ptmx', FLAGS);
     const number = new Uint8Array(4);
     ioctl(this.#fd, TIOCGPTN, number);
     ioctl(this.#fd, TIOCSPTLCK, new Uint8Array(4));
@@ -82,9 +86,7 @@ export class PseudoTerminal {
     view.setUint32(ISPEED_AT, FIRST_BAUD, true);
     view.setUint32(OSPEED_AT, FIRST_BAUD, true);
     // Opened and closed once, the other end counts as closed: reading says EIO until somebody opens it.
-    const other = openSync(this.path, flags);
-    ioctl(other, TCSETS2, termios);
-    closeSync(other);
+    this.#atOtherEnd(TCSETS2, termios);
     this.#watch = poll(this.#fd, { readable: true }, () => this.#ready());
     this.#watch.stop();
     this.#look();
@@ -145,10 +147,21 @@ export class PseudoTerminal {
     this.#isOpen = false;
     this.#unsent = [];
     this.#watch.stop();
+    // A real port is taken apart with its last close, and what was not read goes with it.
+    this.#atOtherEnd(TCFLSH, TCIFLUSH);
     const { baud, drops } = this.#line();
     this.#baud = baud;
     this.#events.closed(baud, drops);
     this.#look();
+  }
+
+  #atOtherEnd(request: number, argument: Uint8Array | null): void {
+    const other = openSync(this.path, FLAGS);
+    try {
+      this.#ioctl(other, request, argument);
+    } finally {
+      closeSync(other);
+    }
   }
 
   #read(): Uint8Array | 'nothing' | 'closed' {
