@@ -2,6 +2,7 @@
 import type { Settings, VirtualServing } from '../cli/world.ts';
 import { OctopusError } from '../errors.ts';
 import { loadVirtualBoard } from '../virtual/board-data.ts';
+import { kindFirmwareSettings } from '../virtual/firmware-settings.ts';
 import { NO_HOST_TIMES, serveBench } from '../virtual/serve/serve.ts';
 import { keepAttached } from '../virtual/serve/vhci.ts';
 import { loadMcu } from '../virtual/silicon/mcu-data.ts';
@@ -11,6 +12,9 @@ import { openVirtualKit } from './virtual-kit.ts';
 
 /** Two nodes hang on the bridge's bus, so that somebody acknowledges and answers. */
 const CAN_BUS = { nodes: [{}, { runs: 'katapult' }] } as const;
+
+/** How long a finger is on the button. */
+const PRESS_MS = 50;
 
 /** Throws what `openVirtualKit` throws, and `busy` where something is served already. */
 export async function serveVirtual(settings: Settings, asked: VirtualServing): Promise<void> {
@@ -26,21 +30,30 @@ export async function serveVirtual(settings: Settings, asked: VirtualServing): P
     });
   const { bench, dispose } = await openVirtualKit({ ...settings, fast: false }, board, {
     clock: 'real',
-    ...(asked.isKind === true ? { rom: kindRomSettings(loadMcu(loadVirtualBoard(board).mcu).name) } : {}),
+    ...(asked.isKind === true
+      ? { rom: kindRomSettings(loadMcu(loadVirtualBoard(board).mcu).name), firmware: kindFirmwareSettings() }
+      : {}),
     can: CAN_BUS,
     // Fast here: no chip takes time for anything, so that only the host's own is left.
     ...(settings.fast ? { times: 'zero' } : {}),
     timesOverride: { ...(settings.fast ? TIMES.zero : {}), ...NO_HOST_TIMES },
   });
+  // The button on the board, for whoever has no wire to it: pressed twice within half a second it is a double reset.
+  const press = (): void => {
+    tell('reset is pressed');
+    void bench.pressReset(PRESS_MS);
+  };
+  process.on('SIGUSR2', press);
   try {
     // Nobody of the bench is to use what others are offered.
     bench.can.unplugAdapter();
     const served = await serveBench(bench, asked, tell);
     for (const place of served.places) tell(place);
-    tell(`${board} is served until this program is stopped.`);
+    tell(`${board} is served until this program is stopped; kill -USR2 ${process.pid} presses its reset.`);
     await aborted(signal);
     await served.close();
   } finally {
+    process.off('SIGUSR2', press);
     await dispose();
   }
 }

@@ -39,6 +39,7 @@ export class AcmPort {
   #partial: number[] = [];
   #isReading = false;
   #isClosed = false;
+  readonly #killed = new AbortController();
 
   constructor(usb: VirtualUsb, attachment: Attachment) {
     this.#usb = usb;
@@ -79,6 +80,7 @@ export class AcmPort {
   async shutdown(dropsDtr: boolean): Promise<void> {
     if (dropsDtr) await this.#control(SET_CONTROL_LINE_STATE, 0, NO_DATA);
     this.#isClosed = true;
+    this.#killed.abort();
     this.#stopListening();
   }
 
@@ -102,7 +104,7 @@ export class AcmPort {
     const { pipes, tty } = this.#attachment.fn;
     if (pipes === undefined || tty === undefined || !this.#isPresent || this.#isClosed) return;
     await this.#takes(this.#wireMs(bytes.length));
-    if (this.#isPresent && !this.#isClosed) await pipes.out(tty.out, bytes);
+    if (this.#isPresent && !this.#isClosed) await pipes.out(tty.out, bytes, this.#killed.signal);
   }
 
   async #read(): Promise<void> {

@@ -43,7 +43,7 @@ const SET_CONFIGURATION = 9;
 
 export interface CdcParts {
   /** One packet of the host; resolves when the chip has taken it, and until then the endpoint answers NAK. */
-  readonly receive: (packet: Uint8Array) => void | Promise<void>;
+  readonly receive: (packet: Uint8Array, signal?: AbortSignal) => void | Promise<void>;
   /** check_reboot: called at both requests that set the line, with what it looks at. */
   readonly onLine?: (line: SerialLine) => void;
   /** Whether SET_LINE_CODING is looked at before its data are there. Default false. */
@@ -115,9 +115,9 @@ export class CdcFunction {
   }
 
   readonly pipes: UsbPipes = {
-    out: (address, bytes) => {
+    out: (address, bytes, signal) => {
       if (address !== BULK_OUT) return Promise.resolve('stall');
-      const turn = this.#turn.then(() => this.#packets(bytes, this.#plug));
+      const turn = this.#turn.then(() => this.#packets(bytes, this.#plug, signal));
       this.#turn = turn.catch(() => {});
       return turn;
     },
@@ -130,9 +130,11 @@ export class CdcFunction {
     onReady: (listener) => this.#queue.onReady(listener),
   };
 
-  async #packets(bytes: Uint8Array, plug: number): Promise<'ok' | 'stall'> {
-    for (let at = 0; at < bytes.length && plug === this.#plug; at += PACKET)
-      await this.#parts.receive(bytes.slice(at, at + PACKET));
+  async #packets(bytes: Uint8Array, plug: number, signal?: AbortSignal): Promise<'ok' | 'stall'> {
+    for (let at = 0; at < bytes.length; at += PACKET) {
+      if (plug !== this.#plug || signal?.aborted === true) break;
+      await this.#parts.receive(bytes.slice(at, at + PACKET), signal);
+    }
     return 'ok';
   }
 

@@ -13,8 +13,11 @@ export interface SetupPacket {
 
 /** Endpoints beside endpoint 0. Addresses are as in the descriptors: 0x82 is IN, number 2. */
 export interface UsbPipes {
-  /** One OUT transfer; resolves when the chip has taken all of it (until then it answers NAK). */
-  out(address: number, bytes: Uint8Array): Promise<'ok' | 'stall'>;
+  /**
+   * One OUT transfer; resolves when the chip has taken all of it (until then it answers NAK). `signal`: the host gives up,
+   * and the packets that the chip has not taken never come.
+   */
+  out(address: number, bytes: Uint8Array, signal?: AbortSignal): Promise<'ok' | 'stall'>;
   /** The next packet that the chip has for the host; undefined is NAK. */
   take(address: number): Uint8Array | undefined;
   /** Told when `take` may have something. */

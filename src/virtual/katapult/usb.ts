@@ -33,7 +33,7 @@ export class KatapultUsb {
   ) {
     this.#facts = facts;
     this.#disturb = disturb;
-    this.#cdc = new CdcFunction(facts, { receive: (packet) => this.#receive(packet) });
+    this.#cdc = new CdcFunction(facts, { receive: (packet, signal) => this.#receive(packet, signal) });
     this.#firmware = start((message) => {
       for (const one of disturb('in', message)) this.#cdc.send(one);
     });
@@ -54,9 +54,9 @@ export class KatapultUsb {
       pipes: {
         take: (address) => pipes.take(address),
         onReady: (listener) => pipes.onReady(listener),
-        out: async (address, bytes) => {
+        out: async (address, bytes, signal) => {
           let status: 'ok' | 'stall' = 'ok';
-          for (const one of this.#disturb('out', bytes)) status = await pipes.out(address, one);
+          for (const one of this.#disturb('out', bytes)) status = await pipes.out(address, one, signal);
           return status;
         },
       },
@@ -76,10 +76,10 @@ export class KatapultUsb {
       await new Promise<void>((resolve) => this.#coreFree.push(resolve));
   }
 
-  async #receive(packet: Uint8Array): Promise<void> {
+  async #receive(packet: Uint8Array, signal?: AbortSignal): Promise<void> {
     const plug = this.#plug;
     if (this.#packet !== undefined) await new Promise<void>((resolve) => this.#packetTaken.push(resolve));
-    if (plug !== this.#plug) return;
+    if (plug !== this.#plug || signal?.aborted === true) return;
     this.#packet = packet;
     // The loop may not answer for the packet: it is in the endpoint, which is all that the host learns.
     void this.#turn();

@@ -22,6 +22,8 @@ interface Waiting {
   readonly done: (result: UrbResult) => void;
   /** IN: what packets have brought so far. */
   readonly bytes: number[];
+  /** OUT: called off in the middle. */
+  readonly abort: AbortController;
 }
 
 /** What a test lets go wrong with a control transfer; unplugging and power cuts are done by whoever plans them. */
@@ -44,6 +46,8 @@ export class Urbs {
   /** Endpoint 0, and each OUT endpoint: one transfer after the other. */
   readonly #turns = new Map<number, Promise<unknown>>();
   #isOver = false;
+  #isDelivering = false;
+  #isDue = false;
 
   /** @param isOnWire false as soon as the chip's pull-up is gone, before any kernel knows */
   constructor(fn: UsbFunction, isOnWire: () => boolean, plannedFault: PlannedFault = () => undefined) {
@@ -55,7 +59,7 @@ export class Urbs {
 
   /** @returns calls the transfer off; true when it was still under way, and `done` is not called then */
   submit(urb: Urb, done: (result: UrbResult) => void): () => boolean {
-    const waiting: Waiting = { urb, done, bytes: [] };
+    const waiting: Waiting = { urb, done, bytes: [], abort: new AbortController() };
     if (this.#isOver) {
       done({ status: 'gone', bytes: NOTHING });
       return () => false;
@@ -66,7 +70,11 @@ export class Urbs {
     else if (this.#fn.pipes === undefined) this.#end(waiting, 'stall', NOTHING);
     else if ((urb.address & 0x80) === 0) this.#out(waiting);
     else this.#deliver();
-    return () => this.#waiting.delete(waiting);
+    return () => {
+      const wasUnderWay = this.#waiting.delete(waiting);
+      if (wasUnderWay) waiting.abort.abort();
+      return wasUnderWay;
+    };
   }
 
   /** The kernel has noticed that the device left: everything under way ends. */
@@ -101,12 +109,13 @@ export class Urbs {
   #out(waiting: Waiting): void {
     const { pipes } = this.#fn;
     this.#inTurn(waiting.urb.address, waiting, async () => {
-      const status = (await pipes?.out(waiting.urb.address, waiting.urb.data)) ?? 'stall';
+      const { urb, abort } = waiting;
+      const status = (await pipes?.out(urb.address, urb.data, abort.signal)) ?? 'stall';
       return { status, bytes: NOTHING };
     });
   }
 
-  /** What was called off before its turn never reaches the chip; what began is ended by the chip, heard or not. */
+  /** What was called off before its turn never reaches the chip; what began on endpoint 0 is ended by the chip. */
   #inTurn(queue: number, waiting: Waiting, perform: () => Promise<UrbResult | undefined>): void {
     const before = this.#turns.get(queue) ?? Promise.resolve();
     const turn = async (): Promise<void> => {
@@ -122,19 +131,28 @@ export class Urbs {
     );
   }
 
+  /** A packet that is taken makes room for the next, and that is told before the first has been put down. */
   #deliver(): void {
+    this.#isDue = true;
+    if (this.#isDelivering) return;
+    this.#isDelivering = true;
+    while (this.#isDue) {
+      this.#isDue = false;
+      for (const waiting of this.#waiting) this.#fill(waiting);
+    }
+    this.#isDelivering = false;
+  }
+
+  #fill(waiting: Waiting): void {
     const { pipes } = this.#fn;
-    if (pipes === undefined || !this.#isOnWire()) return;
-    for (const waiting of this.#waiting) {
-      const { urb, bytes } = waiting;
-      if ((urb.address & 0x80) === 0 || (urb.address & 0x0f) === 0) continue;
-      while (this.#waiting.has(waiting)) {
-        const packet = pipes.take(urb.address);
-        if (packet === undefined) break;
-        bytes.push(...packet);
-        const isWhole = packet.length < PACKET || bytes.length >= urb.length;
-        if (isWhole) this.#end(waiting, 'ok', Uint8Array.from(bytes.slice(0, urb.length)));
-      }
+    const { urb, bytes } = waiting;
+    if (pipes === undefined || (urb.address & 0x80) === 0 || (urb.address & 0x0f) === 0) return;
+    while (this.#isOnWire() && this.#waiting.has(waiting)) {
+      const packet = pipes.take(urb.address);
+      if (packet === undefined) break;
+      bytes.push(...packet);
+      const isWhole = packet.length < PACKET || bytes.length >= urb.length;
+      if (isWhole) this.#end(waiting, 'ok', Uint8Array.from(bytes.slice(0, urb.length)));
     }
   }
 }

@@ -10,7 +10,7 @@ import { Urbs, type UrbResult } from '../../../src/virtual/serve/urbs.ts';
 import { createViperboard } from '../../../src/virtual/serve/viperboard.ts';
 import { CdcFunction } from '../../../src/virtual/usb-cdc.ts';
 import type { UsbFunction } from '../../../src/virtual/usb-function.ts';
-import { katapultUsb } from '../katapult-rig.ts';
+import { APP, block, katapultUsb, send, VECTOR } from '../katapult-rig.ts';
 import { hex } from './served.ts';
 
 const NOTHING = new Uint8Array(0);
@@ -212,6 +212,30 @@ test('a device that leaves ends what is under way, and its last stall is not hea
   urbs.close();
   urbs.submit({ address: 0x80, setup, data: NOTHING, length: 18 }, ({ status }) => results.push(status));
   expect(results).toEqual(['gone', 'gone']);
+});
+
+test('an answer of two packets comes in their order, in one transfer that has room for both', async () => {
+  const rig = katapultUsb();
+  const urbs = new Urbs(rig.plug(), () => true);
+  const results: UrbResult[] = [];
+  urbs.submit({ address: 0x83, data: NOTHING, length: 128 }, (result) => results.push(result));
+  urbs.submit({ address: 0x02, data: hex(VECTOR.request), length: 0 }, () => {});
+  await rig.clock.sleep(1);
+  expect(results.map(({ bytes }) => bytes.length)).toEqual([80]);
+  expect(Buffer.from(results[0]?.bytes ?? []).toString('hex')).toMatch(/^0188a01214000000.*9903$/);
+});
+
+test('a transfer to the chip called off in its middle: the rest of its packets never come', async () => {
+  const rig = katapultUsb({ times: 'typical' });
+  rig.flash.load(APP.f446, block(9));
+  const urbs = new Urbs(rig.plug(), () => true);
+  urbs.submit({ address: 0x02, data: send(APP.f446, block(0)), length: 0 }, () => {});
+  const cancel = urbs.submit({ address: 0x02, data: send(APP.f446 + 64, block(1)), length: 0 }, () => {});
+  await rig.clock.sleep(10);
+  expect(cancel()).toBe(true);
+  await rig.clock.sleep(1000);
+  expect(rig.flash.peek(APP.f446, 64)).toEqual(block(0));
+  expect(rig.flash.peek(APP.f446 + 64, 64)).toEqual(new Uint8Array(64).fill(0xff));
 });
 
 test('a transfer called off before its turn never reaches the chip', async () => {

@@ -1,15 +1,18 @@
 // The whole of it in real time: sockets in a folder and on a port, a pseudo-terminal, and what a person is told.
 import { afterEach, expect, test } from '@jest/globals';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readlinkSync, rmSync, statSync, existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createBench, type BenchOptions, type VirtualBench } from '../../../src/virtual/bench.ts';
 import { NO_HOST_TIMES, serveBench, type Served } from '../../../src/virtual/serve/serve.ts';
+import { forgeKlipper } from '../../../src/virtual/forge.ts';
 import { busIdsIn, readPorts } from '../../../src/virtual/serve/vhci.ts';
 import { TIMES } from '../../../src/virtual/times.ts';
+import { ackOf, APP, block, frame, send, VECTOR } from '../katapult-rig.ts';
 import { hex } from './served.ts';
 
 const endings: (() => unknown)[] = [];
@@ -76,7 +79,6 @@ test('sockets in a folder: a dead one is replaced, a served one is left alone', 
   expect((await devlist(path)).readUInt32BE(8)).toBe(2);
   await first.served.close();
   // What a server leaves behind that was killed.
-  const { spawnSync } = await import('node:child_process');
   const script = `require('node:net').createServer().listen(${JSON.stringify(path)}, () => process.kill(process.pid, 'SIGKILL'))`;
   spawnSync(process.execPath, ['-e', script]);
   expect(statSync(path).isSocket()).toBe(true);
@@ -112,6 +114,86 @@ test('a pseudo-terminal: Klipper answers identify, and it goes with the board', 
   await tty.close();
   bench.unplug();
   await until(() => !existsSync(link));
+});
+
+test('a pseudo-terminal: touched by stty it is Katapult, which flashes, verifies and starts; the link stays right', async () => {
+  const link = join(folder(), 'tty');
+  const { bench, told } = await serve({ pty: link }, { state: 'katapult' });
+  const shown = (count: number) => until(() => told.filter((line) => line.startsWith(link)).length === count);
+  await shown(1);
+  spawnSync('stty', ['-F', link, '1200']);
+  await shown(2);
+  expect(bench.board.running.kind).toBe('katapult');
+  const tty = await open(link, 'r+');
+  const ask = async (message: Uint8Array, length: number): Promise<Buffer> => {
+    await tty.write(message);
+    const answer = Buffer.alloc(length);
+    for (let got = 0; got < length;) got += (await tty.read(answer, got)).bytesRead;
+    return answer;
+  };
+  // What flashtool looks for: any process with the terminal open, but for the one that asks.
+  const { dev, ino } = statSync(link);
+  expect(holders(dev, ino)).toEqual([process.pid]);
+  expect((await ask(send(APP.f446, block(1)), 16)).toString('hex')).toBe(ackOf(0x12, APP.f446));
+  expect((await ask(frame(0x14, APP.f446), 80)).subarray(12, 76)).toEqual(Buffer.from(block(1)));
+  const image = forgeKlipper({ mcu: 'stm32f446xx' });
+  for (let at = 0; at < image.length; at += 64) {
+    const data = new Uint8Array(64).fill(0xff);
+    data.set(image.subarray(at, at + 64));
+    await ask(send(APP.f446 + at, data), 16);
+  }
+  expect((await ask(hex(VECTOR.complete), 12)).toString('hex')).toBe(ackOf(0x15));
+  // Whoever has it open is told that the device has left.
+  const end = await tty.read(Buffer.alloc(8)).then(
+    ({ bytesRead }) => bytesRead,
+    ({ code }: { code: string }) => code,
+  );
+  expect([0, 'EIO']).toContain(end);
+  await tty.close();
+  await shown(3);
+  expect(bench.board.klipper?.version).toBe('v0.13.0-730-g84104bbbd');
+  expect(readlinkSync(link)).toMatch(/^\/dev\/pts\/\d+$/);
+});
+
+function holders(dev: number, ino: number): number[] {
+  const isIt = (path: string): boolean => {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat?.dev === dev && stat.ino === ino;
+  };
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && existsSync(`/proc/${name}/fd`))
+    .filter((name) => {
+      try {
+        return readdirSync(`/proc/${name}/fd`).some((fd) => isIt(`/proc/${name}/fd/${fd}`));
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+test('a pseudo-terminal: programs that come and go ask for nothing, and what they leave unread goes with them', async () => {
+  const link = join(folder(), 'tty');
+  const { bench, told } = await serve({ pty: link }, { state: 'katapult-empty' });
+  await until(() => told.some((line) => line.startsWith(link)));
+  for (let n = 0; n < 3; n++) {
+    const tty = await open(link, 'r+');
+    const answer = Buffer.alloc(60);
+    await tty.write(hex(VECTOR.connect));
+    for (let got = 0; got < answer.length;) got += (await tty.read(answer, got)).bytesRead;
+    expect(answer.toString('hex')).toBe(VECTOR.connectAck);
+    await tty.write(hex(VECTOR.eof));
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    await tty.close();
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  }
+  expect([bench.board.running.kind, told.length]).toEqual(['katapult', 1]);
+});
+
+test('a pseudo-terminal where something else lies is refused', async () => {
+  const link = join(folder(), 'tty');
+  writeFileSync(link, 'mine');
+  await expect(serve({ pty: link })).rejects.toMatchObject({ code: 'busy', place: link });
 });
 
 test('planned faults reach a foreign kernel: a stall, silence, a lost answer, and a cable that comes out', async () => {
