@@ -1,7 +1,7 @@
-// virtual silicon: the cells of one chip's flash, with NOR rules and H7's write-once words. Knows no time.
+// virtual silicon: the cells of one chip's flash, with NOR rules and write-once words. Knows no time.
 import { OctopusError } from '../../errors.ts';
 import { flashSizeBytes } from './silicon.ts';
-import type { FlashSector, McuSilicon } from './silicon.ts';
+import type { ChipSilicon, FlashSector } from './silicon.ts';
 import { brokenWord, halfErased, halfProgrammed, randomFrom } from './torn-cells.ts';
 import type { Random } from './torn-cells.ts';
 
@@ -13,16 +13,20 @@ function bitCount(byte: number): number {
   return count;
 }
 
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
+}
+
 export class FlashCells {
-  readonly #mcu: McuSilicon;
+  readonly #mcu: ChipSilicon;
   readonly #random: Random;
   readonly #bytes: Uint8Array;
-  /** H7 words by index: programmed since the last erase, and with an ECC that does not fit. */
+  /** Words by index: programmed since the last erase, and with an ECC that does not fit. */
   readonly #written = new Set<number>();
   readonly #faulty = new Set<number>();
   readonly #listeners = new Set<FlashListener>();
 
-  constructor(mcu: McuSilicon, seed: number) {
+  constructor(mcu: ChipSilicon, seed: number) {
     this.#mcu = mcu;
     this.#random = randomFrom(seed);
     this.#bytes = new Uint8Array(flashSizeBytes(mcu)).fill(0xff);
@@ -68,8 +72,11 @@ export class FlashCells {
     this.#spoilWords(address, sizeBytes);
   }
 
-  /** `broken`: a word was not virgin. `bitsLeftZero`: bits asked to rise from 0 to 1, which NOR cannot. */
-  program(address: number, wanted: Uint8Array): { broken: boolean; bitsLeftZero: number } {
+  /**
+   * `broken`: a word was not virgin and is spoilt. `refused`: it was not and is as it was. `bitsLeftZero`: bits asked to
+   * rise from 0 to 1, which NOR cannot.
+   */
+  program(address: number, wanted: Uint8Array): { broken: boolean; refused: boolean; bitsLeftZero: number } {
     const old = this.peek(address, wanted.length);
     let bitsLeftZero = 0;
     const result = wanted.map((byte, i) => {
@@ -78,7 +85,15 @@ export class FlashCells {
       return byte & before;
     });
     let broken = false;
+    let refused = false;
     this.#eachWord(address, wanted.length, (index, word, at) => {
+      if (this.#mcu.programmedAgain === 'refused') {
+        // RM0444 section 3.7.4, RM0091 section 3.2.2: judged by what the word holds, and all zero is always taken.
+        const isTaken = word.every((byte) => byte === 0xff) || isZero(wanted.subarray(at, at + word.length));
+        if (!isTaken) result.set(word, at);
+        refused ||= !isTaken;
+        return;
+      }
       // RM0468 section 4.3.9: a word that is not virgin gets an ECC that no longer fits its bits.
       if (this.#written.has(index)) {
         broken = true;
@@ -88,7 +103,7 @@ export class FlashCells {
       this.#written.add(index);
     });
     this.#store(address, result);
-    return { broken, bitsLeftZero };
+    return { broken, refused, bitsLeftZero };
   }
 
   /** The first `done` bytes are programmed, the unit after them is caught in the act. */
@@ -101,13 +116,14 @@ export class FlashCells {
   }
 
   #spoilWords(address: number, length: number): void {
+    if (this.#mcu.wordEcc === false) return;
     this.#eachWord(address, length, (index) => {
       this.#written.add(index);
       this.#faulty.add(index);
     });
   }
 
-  /** Each H7 word that `length` bytes at `address` touch, with its content; nothing on other chips. */
+  /** Each write-once word that `length` bytes at `address` touch, with its content; nothing on other chips. */
   #eachWord(
     address: number,
     length: number,

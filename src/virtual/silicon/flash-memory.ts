@@ -3,7 +3,14 @@ import type { Clock } from '../../ports/clock.ts';
 import { FlashCells } from './flash-cells.ts';
 import type { FlashListener } from './flash-cells.ts';
 import { sectorAt } from './silicon.ts';
-import type { FlashSector, FlashTimes, FlashWidth, McuSilicon, TypicalAndWorst } from './silicon.ts';
+import type {
+  ChipSilicon,
+  FlashSector,
+  FlashTimes,
+  FlashWidth,
+  McuSilicon,
+  TypicalAndWorst,
+} from './silicon.ts';
 
 export type { FlashListener } from './flash-cells.ts';
 export type { FlashWidth } from './silicon.ts';
@@ -16,7 +23,8 @@ export interface FlashOptions {
 
 /**
  * `interrupted`: power or reset fell in the middle. `word-error`: an H7 word was programmed twice.
- * `misaligned`: H7, not whole words; the whole ones are programmed if the start is aligned.
+ * `not-blank`: a word of a G0 or F0 held something and keeps it.
+ * `misaligned`: not whole words; the whole ones are programmed if the start is aligned.
  */
 export type FlashResult =
   | 'ok'
@@ -24,6 +32,7 @@ export type FlashResult =
   | 'write-protected'
   | 'misaligned'
   | 'word-error'
+  | 'not-blank'
   | 'busy'
   | 'interrupted';
 
@@ -48,8 +57,8 @@ interface Work {
   readonly tear: (part: number) => void;
 }
 
-export class FlashMemory {
-  readonly mcu: McuSilicon;
+export class FlashMemory<Chip extends ChipSilicon = McuSilicon> {
+  readonly mcu: Chip;
   /**
    * RDP level 1. Kept here because leaving it erases the flash; refused by whoever reads from outside
    * (ROM, debugger). A program that runs from this flash still reads and writes it: RM0090 section 3.7.3.
@@ -64,7 +73,7 @@ export class FlashMemory {
   readonly #sums = { massErases: 0, bytesProgrammed: 0, eraseMs: 0, programMs: 0, bitsLeftZero: 0 };
   #underway: { readonly work: Work; readonly since: number; readonly abort: AbortController } | undefined;
 
-  constructor(mcu: McuSilicon, clock: Clock, options: FlashOptions = {}) {
+  constructor(mcu: Chip, clock: Clock, options: FlashOptions = {}) {
     this.mcu = mcu;
     this.#clock = clock;
     this.#times = options.times ?? 'typical';
@@ -113,7 +122,7 @@ export class FlashMemory {
     return result;
   }
 
-  /** F4 clears bits only and says nothing; H7 takes whole words, once after each erase. */
+  /** F4 clears bits only and says nothing; H7, G0 and F0 take whole words, once after each erase. */
   async program(address: number, bytes: Uint8Array, width?: FlashWidth): Promise<FlashResult> {
     const last = address + Math.max(bytes.length, 1) - 1;
     if (sectorAt(this.mcu, address) === undefined || sectorAt(this.mcu, last) === undefined) {
@@ -129,10 +138,11 @@ export class FlashMemory {
       sum: 'programMs',
       ms: (Math.ceil(wanted.length / programUnitBytes) * this.#chosen(programUs)) / 1000,
       finish: () => {
-        const { broken, bitsLeftZero } = this.#cells.program(address, wanted);
+        const { broken, refused, bitsLeftZero } = this.#cells.program(address, wanted);
         this.#sums.bytesProgrammed += wanted.length;
         this.#sums.bitsLeftZero += bitsLeftZero;
         if (broken) return 'word-error';
+        if (refused) return 'not-blank';
         return wanted.length < bytes.length ? 'misaligned' : 'ok';
       },
       tear: (part) => {
@@ -153,7 +163,7 @@ export class FlashMemory {
     this.#cells.load(address, bytes);
   }
 
-  /** True where an H7 read would end in a double ECC error, which the core takes as a bus fault. */
+  /** True where a read would end in a double ECC error: a bus fault of an H7, an NMI of a G0. */
   hasEccError(address: number, length: number): boolean {
     return this.#cells.hasEccError(address, length);
   }
