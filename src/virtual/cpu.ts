@@ -1,8 +1,10 @@
 // Virtual bench, the virtual CPU: what a program in flash turns out to be when it is started at an address.
 
 import { inflateSync } from 'node:zlib';
+import { BOOT2_BYTES, isBoot2 } from './boot2.ts';
 import { PROTOCOL_WORD, type KatapultProtocol } from './katapult/frames.ts';
 import type { FlashMemory } from './silicon/flash-memory.ts';
+import type { ChipSilicon } from './silicon/silicon.ts';
 import { readSeal, sealHolds, viewOf } from './seal.ts';
 
 export type KlipperWire = 'usb' | 'bridge' | 'can' | 'uart';
@@ -45,12 +47,21 @@ export interface CpuBoard {
   readonly crystalHz: number;
 }
 
+export type ChipFlash = FlashMemory<ChipSilicon>;
+
 const SIGNATURE = Buffer.from('CanBoot!', 'latin1');
 const CPSID_I = [0x72, 0xb6] as const;
 /** Only the first bytes of a bootloader are searched for its strings: the 128 KiB of an H7 sector. */
 const BOOTLOADER_BYTES = 0x2_0000;
 
-export function judgeProgram(flash: FlashMemory, board: CpuBoard, address: number): Program {
+/** Where reset leads; undefined where the chip's ROM finds nothing that it would start. */
+export function bootAddress(flash: ChipFlash): number | undefined {
+  const { family, flashBase } = flash.mcu;
+  if (family !== 'rp2040') return flashBase;
+  return isBoot2(flash.peek(flashBase, BOOT2_BYTES)) ? flashBase + BOOT2_BYTES : undefined;
+}
+
+export function judgeProgram(flash: ChipFlash, board: CpuBoard, address: number): Program {
   const { mcu } = flash;
   const end = mcu.sectors.reduce((sum, sector) => Math.max(sum, sector.address + sector.sizeBytes), 0);
   if (address < mcu.flashBase || address + 64 > end) return nothing('the address is outside flash');
@@ -76,16 +87,25 @@ export function judgeProgram(flash: FlashMemory, board: CpuBoard, address: numbe
   if (flash.hasEccError(address, image.length === memory.length ? 64 : image.length)) {
     return nothing('a flash word of the image has an ECC error: bus fault');
   }
-  return judgeImage(image, board, address, entry - address);
+  const bytes = Buffer.from(image.buffer, image.byteOffset, image.byteLength);
+  return judgeImage(bytes, board, { address, entry: entry - address, end, mcu });
 }
 
-function judgeImage(image: Uint8Array, board: CpuBoard, address: number, entry: number): Program {
-  const bytes = Buffer.from(image.buffer, image.byteOffset, image.byteLength);
-  if (entry >= 8 && bytes.subarray(entry - 8, entry).equals(SIGNATURE)) return katapult(bytes, board);
-  if (image[entry] === CPSID_I[0] && image[entry + 1] === CPSID_I[1]) {
+interface Place {
+  readonly address: number;
+  /** Of the reset handler, from `address`. */
+  readonly entry: number;
+  readonly end: number;
+  readonly mcu: ChipSilicon;
+}
+
+function judgeImage(bytes: Buffer, board: CpuBoard, place: Place): Program {
+  const { entry, mcu } = place;
+  if (entry >= 8 && bytes.subarray(entry - 8, entry).equals(SIGNATURE)) return katapult(bytes, board, place);
+  if (bytes[entry] === CPSID_I[0] && bytes[entry + 1] === CPSID_I[1]) {
     // A deployer has two vectors only, so its code begins right behind them.
-    if (entry === 8) return deployer(bytes);
-    return klipper(bytes, board, address);
+    if (entry === 8) return deployer(bytes, mcu);
+    return klipper(bytes, board, place);
   }
   const head = bytes.subarray(0, BOOTLOADER_BYTES);
   if (['FIRMWARE.CUR', 'firmware.bin', 'admin.txt'].every((name) => head.includes(name))) {
@@ -94,15 +114,14 @@ function judgeImage(image: Uint8Array, board: CpuBoard, address: number, entry: 
   return nothing('there is no code at the reset vector');
 }
 
-function klipper(bytes: Buffer, board: CpuBoard, address: number): Program {
+function klipper(bytes: Buffer, board: CpuBoard, { address, mcu: chip }: Place): Program {
   for (let at = bytes.indexOf('78da', 0, 'hex'); at >= 0; at = bytes.indexOf('78da', at + 1, 'hex')) {
     const found = inflateDictionary(bytes.subarray(at));
     if (found === undefined) continue;
     const { config } = found;
-    // The code reaches its dictionary by an absolute pointer: another place, another pointer.
-    const pointer = Buffer.alloc(4);
-    pointer.writeUInt32LE(address + at);
-    if (!bytes.includes(pointer)) return nothing('the image was linked for another address');
+    const isLinkedHere =
+      chip.family === 'rp2040' ? copiesFrom(bytes, address, at) : bytes.includes(word(address + at));
+    if (!isLinkedHere) return nothing('the image was linked for another address');
     const mcu = config['MCU']?.toString() ?? '';
     if (mcu !== board.mcu) return nothing(`built for ${mcu}, the board is a ${board.mcu}`);
     return {
@@ -117,11 +136,39 @@ function klipper(bytes: Buffer, board: CpuBoard, address: number): Program {
   return nothing('the data dictionary does not inflate: the image is torn');
 }
 
-/** klipper-katapult-dfu.md section 2, "Comm type". */
+/** klipper-katapult-dfu.md section 2, "Comm type"; an RP2040 names no USB pins. */
 function wireOf(config: KlipperConfig): KlipperWire {
   if (config['CANBUS_BRIDGE'] !== undefined) return 'bridge';
   if (config['CANBUS_FREQUENCY'] !== undefined) return 'can';
-  return config['RESERVE_PINS_USB'] === undefined ? 'uart' : 'usb';
+  return config['SERIAL_BAUD'] === undefined ? 'usb' : 'uart';
+}
+
+/** RAM of an RP2040, and Klipper's vectors at its start (.ram_vectortable): 24 of them or more. */
+const RP2040_RAM = 0x2000_0000;
+/** Stage two and its literals end within so many bytes. */
+const RP2040_BOOT_CODE = 0x400;
+
+/**
+ * On an RP2040 everything behind stage two is copied to RAM, which names where it lies in flash; the code reaches its
+ * dictionary where that is then (rpxxxx_link.lds.S). Both literals must be those of this place.
+ */
+function copiesFrom(bytes: Buffer, address: number, dictionaryAt: number): boolean {
+  const head = bytes.subarray(0, RP2040_BOOT_CODE);
+  for (let from = 0; from < RP2040_BOOT_CODE; from += 4) {
+    const at = head.indexOf(word(address + from));
+    if (at < 4) continue;
+    // It stands behind the address that the copy goes to.
+    const to = head.readUInt32LE(at - 4);
+    if (to >= RP2040_RAM && bytes.includes(word(to + dictionaryAt - from))) return true;
+  }
+  return false;
+}
+
+/** Little-endian, as a literal of the code. */
+function word(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value >>> 0);
+  return bytes;
 }
 
 type KlipperConfig = Readonly<Record<string, string | number>>;
@@ -162,13 +209,13 @@ function streamLength(bytes: Uint8Array, text: Uint8Array): number {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).indexOf(check) + check.length;
 }
 
-function katapult(bytes: Buffer, board: CpuBoard): Program {
+function katapult(bytes: Buffer, board: CpuBoard, { address, end }: Place): Program {
   const head = bytes.subarray(0, 0x2000);
-  const mcu = /stm32[fh]\d{3}xx/.exec(head.toString('latin1'))?.[0];
+  const mcu = /stm32[fgh]\d\w\dx[bx]|rp2040/.exec(head.toString('latin1'))?.[0];
   const version = /v\d+\.\d+\.\d+[-\w]*/.exec(head.toString('latin1'))?.[0];
   // A build of protocol 1.0 does not name its version anywhere.
   const protocol = version === undefined ? '1.0' : '1.1';
-  const appAddress = launchAddress(head, PROTOCOL_WORD[protocol]);
+  const appAddress = launchAddress(head, PROTOCOL_WORD[protocol], { address, end });
   if (mcu === undefined || appAddress === undefined) return nothing('a torn Katapult');
   if (mcu !== board.mcu) return nothing(`built for ${mcu}, the board is a ${board.mcu}`);
   const transport = head.includes(Buffer.from('katapult', 'utf16le')) ? 'usb' : 'can';
@@ -176,22 +223,26 @@ function katapult(bytes: Buffer, board: CpuBoard): Program {
 }
 
 /** PROTO_VERSION is followed by LAUNCH_APP_ADDRESS: held in all builds of section 2. */
-function launchAddress(head: Buffer, protocolWord: number): number | undefined {
+function launchAddress(
+  head: Buffer,
+  protocolWord: number,
+  { address: from, end }: Pick<Place, 'address' | 'end'>,
+): number | undefined {
   for (let at = 0; at + 8 <= head.length; at += 4) {
     if (head.readUInt32LE(at) !== protocolWord) continue;
     const address = head.readUInt32LE(at + 4);
-    if (address >= 0x0800_0000 && address < 0x0810_0000) return address;
+    if (address > from && address < end) return address;
   }
   return undefined;
 }
 
-function deployer(bytes: Buffer): Program {
+function deployer(bytes: Buffer, { family, flashBase }: ChipSilicon): Program {
   const signature = bytes.indexOf(SIGNATURE);
-  // The embedded image starts where the vector table that leads to the signature stands.
-  for (let at = 32; at < signature; at += 4) {
-    const inner = bytes.subarray(at);
-    if (inner.readUInt32LE(4) === 0x0800_0001 + signature + 8 - at) {
-      return { kind: 'deployer', katapult: Uint8Array.from(inner) };
+  const boot2 = family === 'rp2040' ? BOOT2_BYTES : 0;
+  // The embedded image has the vector table that leads to the signature, behind its boot2 where the chip wants one.
+  for (let at = 32 + boot2; at < signature; at += 4) {
+    if (bytes.readUInt32LE(at + 4) === flashBase + boot2 + 1 + signature + 8 - at) {
+      return { kind: 'deployer', katapult: Uint8Array.from(bytes.subarray(at - boot2)) };
     }
   }
   return nothing('a torn deployer');

@@ -1,16 +1,26 @@
 // Virtual bench, firmware: the data dictionary of a forged Klipper, as a build embeds it (docs/Protocol.md).
 
 import { deflateSync } from 'node:zlib';
-import { randomFrom, type ForgeMcu } from './forge-parts.ts';
+import { isToolheadMcu, randomFrom, type ForgeMcu, type ToolheadMcu } from './forge-parts.ts';
 
 export type KlipperTransport = 'usb' | 'bridge' | 'can';
 
-/** klipper-katapult-dfu.md section 1. */
+/** klipper-katapult-dfu.md section 1; an RP2040's is that of its timer. */
 const CLOCK_FREQ: Readonly<Record<ForgeMcu, number>> = {
   stm32f446xx: 180_000_000,
   stm32f429xx: 168_000_000,
   stm32f407xx: 168_000_000,
   stm32h723xx: 520_000_000,
+  stm32g0b1xx: 64_000_000,
+  stm32f072xb: 48_000_000,
+  rp2040: 12_000_000,
+};
+/** CAN, USB and crystal, by the names that a build reserves. */
+const PINS: Readonly<Record<'f4' | ToolheadMcu, { can: string; usb?: string; crystal?: string }>> = {
+  f4: { can: 'PD0,PD1', usb: 'PA11,PA12', crystal: 'PH0,PH1' },
+  stm32g0b1xx: { can: 'PB0,PB1', usb: 'PA11,PA12', crystal: 'PF0,PF1' },
+  stm32f072xb: { can: 'PB8,PB9', usb: 'PA11,PA12', crystal: 'PF0,PF1' },
+  rp2040: { can: 'gpio4,gpio5' },
 };
 
 /** Enough invented commands to reach the 3.8 to 4.1 KB of a real one; all ids fit one byte. */
@@ -25,18 +35,19 @@ export function forgeDictionary(options: {
 }): Uint8Array {
   const { mcu, version, transport } = options;
   const random = randomFrom(options.seed, `dictionary ${version}`);
+  const pins = PINS[isToolheadMcu(mcu) ? mcu : 'f4'];
   const config: Record<string, number | string> = {
     ADC_MAX: 4095,
     CLOCK_FREQ: CLOCK_FREQ[mcu],
     MCU: mcu,
     PWM_MAX: 255,
-    RESERVE_PINS_crystal: 'PH0,PH1',
+    ...(pins.crystal === undefined ? {} : { RESERVE_PINS_crystal: pins.crystal }),
     STATS_SUMSQ_BASE: 256,
   };
-  if (transport !== 'can') config['RESERVE_PINS_USB'] = 'PA11,PA12';
+  if (transport !== 'can' && pins.usb !== undefined) config['RESERVE_PINS_USB'] = pins.usb;
   if (transport !== 'usb') {
     config['RECEIVE_WINDOW'] = 192;
-    config['RESERVE_PINS_CAN'] = 'PD0,PD1';
+    config['RESERVE_PINS_CAN'] = pins.can;
   }
   // The frequency stands in CAN nodes only, the mark in bridges only.
   if (transport === 'can') config['CANBUS_FREQUENCY'] = options.canFrequency;

@@ -3,24 +3,35 @@
 import { OctopusError } from '../errors.ts';
 import { viewOf } from './seal.ts';
 
-export type ForgeMcu = 'stm32f446xx' | 'stm32f429xx' | 'stm32f407xx' | 'stm32h723xx';
+export type OctopusMcu = 'stm32f446xx' | 'stm32f429xx' | 'stm32f407xx' | 'stm32h723xx';
+export type ToolheadMcu = 'stm32g0b1xx' | 'stm32f072xb' | 'rp2040';
+export type ForgeMcu = OctopusMcu | ToolheadMcu;
 
-export const FLASH_BASE = 0x0800_0000;
+/** Where a chip finds its first vectors. RP2040: behind the second stage (RP2040 datasheet section 2.8.1). */
+export function bootAddress(mcu: ForgeMcu): number {
+  return mcu === 'rp2040' ? 0x1000_0100 : 0x0800_0000;
+}
 
-/** Crystals of the Octopus boards (klipper-katapult-dfu.md section 1). */
+/** Crystals of the Octopus boards (klipper-katapult-dfu.md section 1), and what toolheads usually have. */
 export const CRYSTAL_HZ: Readonly<Record<ForgeMcu, number>> = {
   stm32f446xx: 12_000_000,
   stm32f429xx: 8_000_000,
   stm32f407xx: 8_000_000,
   stm32h723xx: 25_000_000,
+  stm32g0b1xx: 8_000_000,
+  stm32f072xb: 8_000_000,
+  rp2040: 12_000_000,
 };
 
-/** Where an application behind the stock bootloader or Katapult starts (section 1). */
+/** Where an application behind the stock bootloader or Katapult starts (section 1; Katapult's Kconfig files). */
 export const APP_ADDRESS: Readonly<Record<ForgeMcu, number>> = {
   stm32f446xx: 0x0800_8000,
   stm32f429xx: 0x0800_8000,
   stm32f407xx: 0x0800_8000,
   stm32h723xx: 0x0802_0000,
+  stm32g0b1xx: 0x0800_2000,
+  stm32f072xb: 0x0800_2000,
+  rp2040: 0x1000_4000,
 };
 
 export function forgeMcu(name: string): ForgeMcu {
@@ -33,6 +44,10 @@ export function forgeMcu(name: string): ForgeMcu {
 
 function isForgeMcu(name: string): name is ForgeMcu {
   return Object.hasOwn(CRYSTAL_HZ, name);
+}
+
+export function isToolheadMcu(mcu: ForgeMcu): mcu is ToolheadMcu {
+  return mcu === 'stm32g0b1xx' || mcu === 'stm32f072xb' || mcu === 'rp2040';
 }
 
 /** Numbers from a seed and a word, so that two versions of an image differ everywhere (mulberry32). */

@@ -1,7 +1,19 @@
 // Virtual bench, firmware: synthetic images shaped like the real ones (klipper-katapult-dfu.md section 2).
 
-import { APP_ADDRESS, CRYSTAL_HZ, FLASH_BASE, forgeMcu, ForgedImage, type ForgeMcu } from './forge-parts.ts';
+import { OctopusError } from '../errors.ts';
+import { BOOT2_BYTES, sealBoot2 } from './boot2.ts';
+import {
+  APP_ADDRESS,
+  bootAddress,
+  CRYSTAL_HZ,
+  forgeMcu,
+  ForgedImage,
+  isToolheadMcu,
+  type ForgeMcu,
+  type OctopusMcu,
+} from './forge-parts.ts';
 import { forgeDictionary, type KlipperTransport } from './forge-dictionary.ts';
+import { KATAPULT_SHAPES, KLIPPER_SHAPES, START_APP_WORDS } from './forge-shapes.ts';
 import { plantSeal } from './seal.ts';
 
 export type { ForgeMcu } from './forge-parts.ts';
@@ -9,7 +21,7 @@ export type { KlipperTransport } from './forge-dictionary.ts';
 
 export interface ForgeKlipper {
   readonly mcu: string;
-  /** Default: behind the stock bootloader. 0x08000000 for a bare one. */
+  /** Default: behind the bootloader. 0x08000000 for a bare one, 0x10000100 on an RP2040. */
   readonly linkAddress?: number;
   readonly version?: string;
   readonly transport?: KlipperTransport;
@@ -41,28 +53,18 @@ export const OLD_KLIPPER = 'v0.12.0-85-gd785b396';
 export const KATAPULT_VERSION = 'v0.0.1-109-g902f335';
 
 /** cpsid i; ldr r3,[pc,#8]; ldr r2,[pc,#8]; mov sp,r3; bx r2: the halfwords b672 4b02 4a02 469d 4710. */
-const RESET_HANDLER = Uint8Array.of(0x72, 0xb6, 0x02, 0x4b, 0x02, 0x4a, 0x9d, 0x46, 0x10, 0x47, 0x00, 0xbf);
+const FIRST_STAGE = [0x72, 0xb6, 0x02, 0x4b, 0x02, 0x4a, 0x9d, 0x46, 0x10, 0x47] as const;
 const SIGNATURE = Uint8Array.from(Buffer.from('CanBoot!', 'latin1'));
-
-/** Bytes of the builds of section 1: [offset, none] per transport. */
-const KLIPPER_SIZES: Readonly<
-  Record<ForgeMcu, Readonly<Record<KlipperTransport, readonly [number, number]>>>
-> = {
-  stm32f446xx: { usb: [44516, 44388], bridge: [46728, 46616], can: [43176, 43048] },
-  stm32f429xx: { usb: [44528, 44416], bridge: [46756, 46628], can: [43200, 43056] },
-  stm32f407xx: { usb: [44444, 44332], bridge: [46676, 46548], can: [43120, 42976] },
-  stm32h723xx: { usb: [44608, 44448], bridge: [46948, 46772], can: [43248, 43072] },
-};
 
 export function forgeKlipper(options: ForgeKlipper): Uint8Array {
   const mcu = forgeMcu(options.mcu);
   const link = options.linkAddress ?? APP_ADDRESS[mcu];
-  const bare = link === FLASH_BASE;
+  const bare = link === bootAddress(mcu);
   const transport = options.transport ?? 'usb';
   const version = options.version ?? NEW_KLIPPER;
   const seed = options.seed ?? 1;
-  const sizes = KLIPPER_SIZES[mcu][transport];
-  const size = options.sizeBytes ?? (bare ? sizes[1] : sizes[0]);
+  const shape = KLIPPER_SHAPES[mcu];
+  const size = options.sizeBytes ?? shape.sizes[transport][bare ? 1 : 0];
   const image = new ForgedImage(size, seed, `klipper ${mcu} ${version} ${transport} ${link}`);
   const dictionary = forgeDictionary({
     mcu,
@@ -71,73 +73,86 @@ export function forgeKlipper(options: ForgeKlipper): Uint8Array {
     canFrequency: options.canFrequency ?? 1_000_000,
     seed,
   });
-  // Reset handlers as built: F446 0x0800f009 and 0x08006ff5, H723 0x080276f5.
-  const reset = mcu === 'stm32h723xx' ? (bare ? 0x7654 : 0x76f4) : bare ? 0x6ff4 : 0x7008;
-  // The dictionary lies at 0x8b00 to 0x9b50; CAN code pushes it up.
-  const dictionaryAt = transport === 'usb' ? 0x8b64 : transport === 'can' ? 0x8b00 : 0x9350;
-  const stackTop = 0x2002_0000;
+  const { stackTop, copied, vectors } = shape;
+  const reset = shape.reset[bare ? 1 : 0];
+  const dictionaryAt = shape.dictionaryAt[transport];
   image.word(0, stackTop);
   image.word(4, (link + reset) | 1);
-  image.vectors(2, 98, (link + reset + 0x40) | 1);
-  image.put(reset, RESET_HANDLER);
+  image.vectors(2, vectors, (copied === undefined ? link + reset + 0x40 : copied.to + 0x2000) | 1);
+  image.put(reset, Uint8Array.of(...FIRST_STAGE, ...shape.behindFirstStage));
   image.word(reset + 12, stackTop);
-  image.word(reset + 16, (link + reset - 0x180) | 1);
-  image.word(0x5a10, link + dictionaryAt);
+  image.word(reset + 16, (link + reset + (copied === undefined ? -0x180 : 0x14)) | 1);
+  if (copied === undefined) {
+    image.word(0x5a10, link + dictionaryAt);
+  } else {
+    // Stage two copies what follows to RAM; the code there reaches the dictionary where it then lies.
+    image.word(0x270, copied.to + size - copied.from);
+    image.word(0x274, copied.to);
+    image.word(0x278, link + copied.from);
+    image.word(0x2430, copied.to + dictionaryAt - copied.from);
+  }
   // Every offset build holds the signature as a literal, since it looks for a Katapult before it.
   if (!bare) image.put(0x61c0, SIGNATURE);
+  if (transport !== 'can') image.utf16(0x6200, 'Klipper');
   image.put(dictionaryAt, dictionary);
-  return seal(image, link, options.crystalHz ?? CRYSTAL_HZ[mcu]);
+  const body = seal(image, link, options.crystalHz ?? CRYSTAL_HZ[mcu]);
+  return bare ? withBoot2(mcu, body) : body;
 }
-
-const KATAPULT_SHAPES: Readonly<
-  Record<ForgeMcu, { readonly usb: number; readonly can: number; readonly sizes: readonly [number, number] }>
-> = {
-  stm32f446xx: { usb: 0x158, can: 0xa0, sizes: [5148, 4152] },
-  stm32f429xx: { usb: 0x158, can: 0xa0, sizes: [5052, 4104] },
-  stm32f407xx: { usb: 0x158, can: 0xa0, sizes: [5052, 4104] },
-  stm32h723xx: { usb: 0x180, can: 0x98, sizes: [5756, 4632] },
-};
 
 export function forgeKatapult(options: ForgeKatapult): Uint8Array {
   const mcu = forgeMcu(options.mcu);
   const transport = options.transport ?? 'usb';
   const version = options.version ?? KATAPULT_VERSION;
   const shape = KATAPULT_SHAPES[mcu];
+  const base = bootAddress(mcu);
   const reset = shape[transport];
   const size = shape.sizes[transport === 'usb' ? 0 : 1];
+  const app = options.appAddress ?? APP_ADDRESS[mcu];
   const image = new ForgedImage(size, options.seed ?? 2, `katapult ${mcu} ${version} ${transport}`);
-  image.word(0, mcu === 'stm32h723xx' ? 0x2401_fff8 : 0x2001_fff8);
-  image.word(4, (FLASH_BASE + reset) | 1);
-  image.vectors(2, (reset - 8) >> 2, (FLASH_BASE + reset + 0x20) | 1);
+  image.word(0, shape.stackTop);
+  image.word(4, (base + reset) | 1);
+  image.vectors(2, (reset - 8) >> 2, (base + reset + 0x20) | 1);
   image.put(reset - 8, SIGNATURE);
+  const { stageTwo } = shape;
   // A short forward branch to stage two.
-  image.put(reset, Uint8Array.of(0x0e, 0xe0));
+  image.put(reset, stageTwo === undefined ? Uint8Array.of(0x0e, 0xe0) : branch(reset, stageTwo));
+  if (stageTwo !== undefined) {
+    const literals = [shape.stackTop, ...START_APP_WORDS, app, app + 4];
+    for (const [index, word] of literals.entries()) image.word(stageTwo + 0x44 + 4 * index, word);
+  }
   // PROTO_VERSION, then LAUNCH_APP_ADDRESS.
   image.word(size - 0x220, options.protocol === '1.0' ? 0x0001_0000 : 0x0001_0100);
-  image.word(size - 0x21c, options.appAddress ?? APP_ADDRESS[mcu]);
+  image.word(size - 0x21c, app);
   image.text(size - 0x1c0, mcu);
   if (options.protocol !== '1.0') image.text(size - 0x1a0, version);
   if (transport === 'usb') image.utf16(size - 0x160, 'katapult');
-  return seal(image, FLASH_BASE, options.crystalHz ?? CRYSTAL_HZ[mcu]);
+  return withBoot2(mcu, seal(image, base, options.crystalHz ?? CRYSTAL_HZ[mcu]));
 }
 
-const DEPLOYER_SIZE: Readonly<Record<ForgeMcu, number>> = {
-  stm32f446xx: 6684,
-  stm32f429xx: 6484,
-  stm32f407xx: 6484,
-  stm32h723xx: 7672,
-};
+/** b.n, encoding T2 (ARMv6-M architecture reference manual, A6.7.10), and a nop. */
+function branch(from: number, to: number): Uint8Array {
+  const offset = (to - from - 4) >> 1;
+  return Uint8Array.of(offset & 0xff, 0xe0 | ((offset >> 8) & 0x07), 0xc0, 0x46);
+}
+
+/** What starts at the very beginning of an RP2040's flash. */
+function withBoot2(mcu: ForgeMcu, body: Uint8Array): Uint8Array {
+  if (mcu !== 'rp2040') return body;
+  const stage = new ForgedImage(BOOT2_BYTES, 5, 'boot2').finish();
+  return Uint8Array.of(...sealBoot2(stage), ...body);
+}
 
 /** An application that writes the Katapult inside it over the bootloader that started it. */
 export function forgeDeployer(options: ForgeDeployer): Uint8Array {
   const mcu = forgeMcu(options.mcu);
   const link = options.linkAddress ?? APP_ADDRESS[mcu];
   const katapult = forgeKatapult(options);
-  const image = new ForgedImage(DEPLOYER_SIZE[mcu], options.seed ?? 3, `deployer ${mcu} ${link}`);
-  const stackTop = mcu === 'stm32h723xx' ? 0x2402_0000 : 0x2002_0000;
+  const size = KATAPULT_SHAPES[mcu].deployerSizes[options.transport === 'can' ? 1 : 0];
+  const image = new ForgedImage(size, options.seed ?? 3, `deployer ${mcu} ${link}`);
+  const stackTop = mcu === 'stm32h723xx' ? 0x2402_0000 : KLIPPER_SHAPES[mcu].stackTop;
   image.word(0, stackTop);
   image.word(4, (link + 8) | 1);
-  image.put(8, RESET_HANDLER);
+  image.put(8, Uint8Array.of(...FIRST_STAGE, ...KLIPPER_SHAPES[mcu].behindFirstStage));
   image.word(20, stackTop);
   image.word(24, (link + 0x80) | 1);
   image.put(DEPLOYER_KATAPULT_AT, katapult);
@@ -146,7 +161,7 @@ export function forgeDeployer(options: ForgeDeployer): Uint8Array {
 const DEPLOYER_KATAPULT_AT = 0x400;
 
 const STOCK: Readonly<
-  Record<ForgeMcu, { readonly stackTop: number; readonly reset: number; readonly sizeBytes: number }>
+  Record<OctopusMcu, { readonly stackTop: number; readonly reset: number; readonly sizeBytes: number }>
 > = {
   stm32f407xx: { stackTop: 0x2000_47e8, reset: 0x0800_01a9, sizeBytes: 30760 },
   stm32f446xx: { stackTop: 0x2000_4be8, reset: 0x0800_01e1, sizeBytes: 32464 },
@@ -157,16 +172,20 @@ const STOCK: Readonly<
 /** BIGTREETECH's SD card bootloader. */
 export function forgeStockBootloader(options: { mcu: string; seed?: number }): Uint8Array {
   const mcu = forgeMcu(options.mcu);
+  if (isToolheadMcu(mcu))
+    throw new OctopusError('bad-parameter', `no stock bootloader of a ${mcu} is known`, {
+      advice: 'Toolheads come with Katapult, or with none.',
+    });
   const { stackTop, reset, sizeBytes } = STOCK[mcu];
   const image = new ForgedImage(sizeBytes, options.seed ?? 4, `stock ${mcu}`);
   image.word(0, stackTop);
   image.word(4, reset);
   image.vectors(2, 98, reset + 8);
-  image.put(reset - 1 - FLASH_BASE, Uint8Array.of(0x06, 0x48, 0x80, 0x47));
+  image.put(reset - 1 - bootAddress(mcu), Uint8Array.of(0x06, 0x48, 0x80, 0x47));
   image.text(sizeBytes - 0x340, 'FIRMWARE.CUR');
   image.text(sizeBytes - 0x320, 'firmware.bin');
   image.text(sizeBytes - 0x300, 'admin.txt');
-  return seal(image, FLASH_BASE, CRYSTAL_HZ[mcu]);
+  return seal(image, bootAddress(mcu), CRYSTAL_HZ[mcu]);
 }
 
 function seal(image: ForgedImage, link: number, crystalHz: number): Uint8Array {
