@@ -11,10 +11,24 @@ const STUFFED_BITS = 34;
 /** Error flag, at worst answered by others' flags, and delimiter (Bosch CAN 2.0, part A, 3.1.3). */
 const ERROR_BITS = 12 + 8;
 
+/**
+ * What becomes of one frame that its sender takes for sent: nobody hears it (a controller that overruns, a driver that
+ * drops), everybody hears it twice (a sender that missed its acknowledgement), a byte of its data is another (no CRC is
+ * perfect, and no software), or the second half of its data is missing.
+ */
+export type FrameFault = 'lost' | 'doubled' | 'corrupted' | 'cut';
+
+export interface CanFaults {
+  /** Called for each frame that comes through, whoever sends it; `n` counts from 1 over the wire's life. */
+  onFrame?: ((n: number, frame: CanFrame) => FrameFault | undefined) | undefined;
+}
+
 export class CanWire {
+  readonly faults: CanFaults = {};
   readonly #clock: BenchClock;
   readonly #controllers = new Set<CanController>();
   #busy = false;
+  #frames = 0;
 
   constructor(clock: BenchClock) {
     this.#clock = clock;
@@ -28,6 +42,11 @@ export class CanWire {
   /** Its frame in flight, if any, is cut off. */
   detach(controller: CanController): void {
     this.#controllers.delete(controller);
+  }
+
+  /** How many frames have come through. */
+  get frames(): number {
+    return this.#frames;
   }
 
   isAttached(controller: CanController): boolean {
@@ -106,8 +125,29 @@ export class CanWire {
     for (const { controller } of heard) controller.succeeded();
     const [frame] = heard.map((one) => one.frame);
     // Two that say the same at the same time are heard once.
-    if (frame !== undefined) for (const listener of listeners) listener.receive(frame);
+    if (frame !== undefined)
+      for (const heardFrame of this.#spoil(frame))
+        for (const listener of listeners) listener.receive(heardFrame);
     return 'sent';
+  }
+
+  #spoil(frame: CanFrame): readonly CanFrame[] {
+    this.#frames += 1;
+    const { id, data } = frame;
+    switch (this.faults.onFrame?.(this.#frames, frame)) {
+      case undefined:
+        return [frame];
+      case 'lost':
+        return [];
+      case 'doubled':
+        return [frame, frame];
+      case 'corrupted': {
+        const at = data.length >> 1;
+        return [{ id, data: data.map((byte, index) => (index === at ? byte ^ 0x10 : byte)) }];
+      }
+      case 'cut':
+        return [{ id, data: data.slice(0, data.length >> 1) }];
+    }
   }
 }
 
