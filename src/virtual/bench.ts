@@ -5,6 +5,7 @@ import { VirtualBoard, type BootEntry } from './board.ts';
 import { loadVirtualBoard, uidBytes, type BoardState } from './board-data.ts';
 import { VirtualCan, type CanOptions } from './can-host.ts';
 import { canUuid } from './can-uuid.ts';
+import { CanWire } from './can-wire.ts';
 import { VirtualClock, type BenchClock } from './clock.ts';
 import { defaultFirmwareSettings, type FirmwareSettings } from './firmware-settings.ts';
 import { VirtualGpio } from './gpio.ts';
@@ -102,6 +103,7 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   const times = { ...TIMES[timesName], ...options.timesOverride };
   const faults: BenchFaults = {};
   const usb = new VirtualUsb(clock, times, faults, options.usbEvents ?? true);
+  const wire = new CanWire(clock);
   const kept: KeptBoard[] = [];
   const all = [options, ...(options.boards ?? [])];
   const boards = all.map((one, index) => {
@@ -116,9 +118,12 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   const printer = new VirtualPrinter(clock, times, () => board.klipper);
   if (board.klipper?.transport !== 'usb' && options.state === 'bridge') printer.wire = 'can';
   const via = options.can === undefined || options.state === 'bridge' ? 'board' : 'adapter';
-  const can = new VirtualCan({ clock, times }, options.can ?? {}, via, {
+  const around = { clock, times, timesName, wire, keepDir: options.keepDir };
+  const can = new VirtualCan(around, options.can ?? {}, via, {
     uuid: canUuid(uidBytes(board.data)),
     isThere: () => board.klipper?.transport === 'bridge',
+    dictionary: () => board.klipper?.dictionary,
+    requestBootloader: () => board.requestBootloader(),
     isOwned: () => printer.serviceRunning && printer.wire === 'can',
   });
   board.socket.onLeftWire = () => {
@@ -130,7 +135,8 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
     return printer.serviceRunning && klippers ? 'klipper.service' : undefined;
   });
   const settle = async (): Promise<void> => {
-    while (!boards.every((one) => one.settled)) await clock.sleep(1);
+    const all = (): boolean => boards.every((one) => one.settled) && can.nodes.every((node) => node.settled);
+    while (!all()) await clock.sleep(1);
   };
   await settle();
   can.settled();
@@ -168,6 +174,7 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
     settle,
     dispose: () => {
       for (const one of boards) one.stop();
+      can.stop();
       for (const one of kept) one.close();
       clock.stop();
     },

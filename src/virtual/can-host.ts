@@ -1,13 +1,15 @@
 // Virtual bench, port CanHost: the host's CAN interfaces, and the bus behind them.
 
+import { join } from 'node:path';
 import { OctopusError } from '../errors.ts';
 import type { CanBus, CanHost } from '../ports/can.ts';
 import { AdapterDevice, BridgeDevice, type DeviceEvents } from './can-device.ts';
 import { CanInterface } from './can-interface.ts';
 import { CanNode, type CanNodeOptions } from './can-node.ts';
-import { CanWire } from './can-wire.ts';
+import type { CanWire } from './can-wire.ts';
 import { after, type BenchClock } from './clock.ts';
-import type { BenchTimes } from './times.ts';
+import { KeptBoard } from './keep.ts';
+import type { BenchTimes, TimesName } from './times.ts';
 
 export interface CanOptions {
   /** Default `can0`. */
@@ -26,6 +28,9 @@ export interface CanOptions {
 /** Our board, where it is the bridge. */
 export interface BridgeBoard {
   readonly uuid: string;
+  /** What it hands out over its own id. */
+  dictionary(): Uint8Array | undefined;
+  requestBootloader(): void;
   /** It runs as a bridge and the host has found it on USB. */
   isThere(): boolean;
   /** A running Klipper has it in its printer.cfg, and so has given it an id. */
@@ -52,7 +57,14 @@ export class VirtualCan implements CanHost {
 
   /** @param via what the bus hangs on; nothing where the bench has no bus, until its board becomes a bridge */
   constructor(
-    around: { clock: BenchClock; times: BenchTimes },
+    around: {
+      readonly clock: BenchClock;
+      readonly times: BenchTimes;
+      readonly timesName: TimesName;
+      readonly wire: CanWire;
+      /** Where the nodes are kept. */
+      readonly keepDir?: string | undefined;
+    },
     options: CanOptions,
     via: 'adapter' | 'board',
     board: BridgeBoard,
@@ -61,17 +73,15 @@ export class VirtualCan implements CanHost {
     this.#times = around.times;
     this.#options = options;
     this.#board = board;
-    this.wire = new CanWire(around.clock);
+    this.wire = around.wire;
     const name = options.interfaceName ?? 'can0';
     this.#boardName = via === 'board' ? name : 'can1';
     const bitrate = options.bitrate ?? DEFAULT_BITRATE;
-    const surroundings = {
-      clock: this.#clock,
-      wire: this.wire,
-      bitrate,
-      rebootMs: this.#times.katapultStartMs,
-    };
-    this.nodes = (options.nodes ?? []).map((node, index) => new CanNode(surroundings, node, index));
+    const { clock, times, timesName, wire, keepDir } = around;
+    this.nodes = (options.nodes ?? []).map((node, index) => {
+      const keep = keepDir === undefined ? {} : { keep: new KeptBoard(join(keepDir, `node-${index + 1}`)) };
+      return new CanNode({ clock, times, timesName, wire, bitrate, ...keep }, node, index);
+    });
     if (via === 'adapter') this.#setAdapter(options.state ?? 'up');
   }
 
@@ -105,6 +115,10 @@ export class VirtualCan implements CanHost {
       this.#adapterFacts(),
       events,
     );
+  }
+
+  stop(): void {
+    for (const node of this.nodes) node.stop();
   }
 
   /** Somebody types `ip link set can0 up` or `down`. */
@@ -185,8 +199,8 @@ export class VirtualCan implements CanHost {
       wire: this.wire,
       uuid: this.#board.uuid,
       ownedId,
-      // Requests for the bootloader come with the routes that use them.
-      reboot: () => {},
+      dictionary: this.#board.dictionary(),
+      reboot: () => this.#board.requestBootloader(),
     };
   }
 }
