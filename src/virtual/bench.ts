@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { VirtualBoard, type BootEntry } from './board.ts';
-import { loadVirtualBoard, uidBytes, type BoardState } from './board-data.ts';
+import { canRole, loadVirtualBoard, uidBytes, type BoardState } from './board-data.ts';
 import { VirtualCan, type CanOptions } from './can-host.ts';
 import { canUuid } from './can-uuid.ts';
 import { CanWire } from './can-wire.ts';
@@ -53,8 +53,8 @@ export interface BenchOptions extends BenchBoardOptions {
   /** Further boards on the same host. Give each its own pins (`lines`) and `busPath`. */
   boards?: readonly BenchBoardOptions[];
   /**
-   * A CAN bus with its nodes. It hangs on an adapter, or on the first board where its state is `bridge`. Default: no
-   * bus, and no interface but the one that a bridge brings along.
+   * A CAN bus with its nodes. It hangs on an adapter, or on the first board where that is a bridge. Default: no bus,
+   * and no interface but the one that a bridge brings along; a board that is a node itself hangs on an adapter.
    */
   can?: CanOptions;
 }
@@ -116,8 +116,9 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   const board = boards[0];
   if (board === undefined) throw new Error('a bench has a first board');
   const printer = new VirtualPrinter(clock, times, () => board.klipper);
-  if (board.klipper?.transport !== 'usb' && options.state === 'bridge') printer.wire = 'can';
-  const via = options.can === undefined || options.state === 'bridge' ? 'board' : 'adapter';
+  const role = canRole(options.state);
+  if (role !== undefined) printer.wire = 'can';
+  const via = role === 'bridge' || (role === undefined && options.can === undefined) ? 'board' : 'adapter';
   const around = { clock, times, timesName, wire, keepDir: options.keepDir };
   const can = new VirtualCan(around, options.can ?? {}, via, {
     uuid: canUuid(uidBytes(board.data)),
@@ -129,6 +130,13 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   board.socket.onLeftWire = () => {
     printer.boardLeft();
     can.boardLeft();
+  };
+  board.joinCan = (guest) => {
+    const leave = can.boardNode.join(guest);
+    return () => {
+      leave();
+      printer.boardLeft();
+    };
   };
   const serial = new VirtualSerial(usb, (device) => {
     const klippers = device.busPath === board.data.busPath && device.info().productId === 0x614e;

@@ -5,6 +5,7 @@ import { OctopusError } from '../errors.ts';
 import type { CanBus, CanHost } from '../ports/can.ts';
 import { AdapterDevice, BridgeDevice, type DeviceEvents } from './can-device.ts';
 import { CanInterface } from './can-interface.ts';
+import { CanStation } from './can-station.ts';
 import { CanNode, type CanNodeOptions } from './can-node.ts';
 import type { CanWire } from './can-wire.ts';
 import { after, type BenchClock } from './clock.ts';
@@ -45,6 +46,8 @@ const DEFAULT_QUEUE = 10;
 export class VirtualCan implements CanHost {
   readonly wire: CanWire;
   readonly nodes: readonly CanNode[];
+  /** Our board, while it runs what speaks CAN itself. */
+  readonly boardNode: CanStation;
   readonly #clock: BenchClock;
   readonly #times: BenchTimes;
   readonly #options: CanOptions;
@@ -81,6 +84,11 @@ export class VirtualCan implements CanHost {
     this.nodes = (options.nodes ?? []).map((node, index) => {
       const keep = keepDir === undefined ? {} : { keep: new KeptBoard(join(keepDir, `node-${index + 1}`)) };
       return new CanNode({ clock, times, timesName, wire, bitrate, ...keep }, node, index);
+    });
+    this.boardNode = new CanStation(around, {
+      uuid: board.uuid,
+      bitrate,
+      ownedId: () => (board.isOwned() ? FIRST_NODE_ID : 0),
     });
     if (via === 'adapter') this.#setAdapter(options.state ?? 'up');
   }

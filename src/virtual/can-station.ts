@@ -27,6 +27,8 @@ export interface StationOptions {
   readonly loopMs?: number;
   /** Erasing does not stop its interrupts: all code runs in RAM. */
   readonly runsInRam?: boolean;
+  /** The id that a Klipper of the bench gives it, or 0: it has it as soon as it is up. */
+  readonly ownedId?: () => number;
   readonly onAssigned?: () => void;
   /** What it says to an answered admin frame. */
   readonly answers?: (plain: CanFrame) => readonly CanFrame[];
@@ -54,7 +56,10 @@ export class CanStation {
     this.controller = new CanController(around.wire, {
       bitrate: options.bitrate,
       queueLength: QUEUE_FRAMES,
-      onFrame: (frame) => this.#serial?.receive(frame),
+      onFrame: (frame) => {
+        this.#own();
+        this.#serial?.receive(frame);
+      },
       onSent: () => this.#serial?.pump(),
       ...(options.disturbs === undefined ? {} : { disturbs: options.disturbs }),
     });
@@ -83,6 +88,12 @@ export class CanStation {
       this.admin.start(this.admin.program);
       this.controller.leave();
     };
+  }
+
+  #own(): void {
+    const owned = this.#options.ownedId?.() ?? 0;
+    if (this.#guest?.kind === 'klipper' && owned !== 0 && this.admin.dataId === undefined)
+      this.admin.assign(owned);
   }
 
   #bitrateOf(guest: CanGuest): number {
