@@ -143,8 +143,8 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
     return printer.serviceRunning && klippers ? 'klipper.service' : undefined;
   });
   const settle = async (): Promise<void> => {
-    const all = (): boolean => boards.every((one) => one.settled) && can.nodes.every((node) => node.settled);
-    while (!all()) await clock.sleep(1);
+    const chips = [...boards, ...can.nodes];
+    while (!chips.every((one) => one.settled)) await clock.sleep(1);
   };
   await settle();
   can.settled();

@@ -25,16 +25,16 @@ export interface SerialParts {
   readonly loopMs: number;
   /** transmit_buf: 192 in Klipper, 96 in Katapult. */
   readonly transmitBytes: number;
-  step(buffer: Uint8Array): SerialStep | Promise<SerialStep>;
+  readonly step: (buffer: Uint8Array) => SerialStep | Promise<SerialStep>;
   /** No step helps any more until bytes come. */
-  isStuck?(): boolean;
+  readonly isStuck?: () => boolean;
   /** The core stands still, interrupts and all: frames stay in the controller. */
-  isStalled?(): boolean;
+  readonly isStalled?: () => boolean;
   /** Frames that the controller holds. */
-  waiting(): number;
-  send(frame: CanFrame): void;
+  readonly waiting: () => number;
+  readonly send: (frame: CanFrame) => void;
   /** The answer to an admin frame. */
-  answer(frame: CanFrame): void;
+  readonly answer: (frame: CanFrame) => void;
 }
 
 export class CanSerial {
@@ -106,6 +106,7 @@ export class CanSerial {
       if (frame.data.length > RECEIVE_BUFFER - this.#received.length) return;
       this.#received = Uint8Array.of(...this.#received, ...frame.data);
     } else {
+      // The filter lets nothing through that is for others; where one comes all the same, it takes no place.
       const isFull = this.#admin.filter((one) => admin.isFor(one)).length >= ADMIN_QUEUE;
       if (isFull && admin.isFor(frame)) return;
       this.#admin.push(frame);

@@ -1,7 +1,7 @@
 // Virtual bench, the virtual CPU: whether what is started is a Klipper, by its data dictionary and the code that reaches it.
 
 import { inflateSync } from 'node:zlib';
-import { nothing, type CpuBoard, type KlipperWire, type Place, type Program } from './cpu.ts';
+import { nothing, type CpuBoard, type KlipperWire, type Place, type Program } from './program.ts';
 
 export function judgeKlipper(bytes: Buffer, board: CpuBoard, { address, mcu: chip }: Place): Program {
   for (let at = bytes.indexOf('78da', 0, 'hex'); at >= 0; at = bytes.indexOf('78da', at + 1, 'hex')) {

@@ -1,54 +1,21 @@
 // Virtual bench, the virtual CPU: what a program in flash turns out to be when it is started at an address.
 
 import { BOOT2_BYTES, isBoot2 } from './boot2.ts';
-import { PROTOCOL_WORD, type KatapultProtocol } from './katapult/frames.ts';
+import { PROTOCOL_WORD } from './katapult/frames.ts';
 import type { FlashMemory } from './silicon/flash-memory.ts';
 import type { ChipSilicon } from './silicon/silicon.ts';
 import { judgeKlipper } from './cpu-klipper.ts';
+import { nothing, type CpuBoard, type Place, type Program } from './program.ts';
 import { readSeal, sealHolds, viewOf } from './seal.ts';
 
-export type KlipperWire = 'usb' | 'bridge' | 'can' | 'uart';
-
-export interface KlipperProgram {
-  readonly kind: 'klipper';
-  readonly mcu: string;
-  readonly version: string;
-  readonly transport: KlipperWire;
-  /** FLASH_APPLICATION_ADDRESS: where it was linked, and runs. */
-  readonly linkAddress: number;
-  /** CANBUS_FREQUENCY, in builds that speak CAN only. */
-  readonly canFrequency: number | undefined;
-  /** As embedded: what `identify` hands out. */
-  readonly dictionary: Uint8Array;
-}
-
-export interface KatapultProgram {
-  readonly kind: 'katapult';
-  readonly mcu: string;
-  readonly version: string;
-  readonly transport: 'usb' | 'can';
-  readonly protocol: KatapultProtocol;
-  readonly appAddress: number;
-}
-
-export interface DeployerProgram {
-  readonly kind: 'deployer';
-  readonly katapult: Uint8Array;
-}
-
-export type Program =
-  | KlipperProgram
-  | KatapultProgram
-  | DeployerProgram
-  | { readonly kind: 'stock' }
-  /** It crashes or hangs: nothing ever appears on USB. */
-  | { readonly kind: 'nothing'; readonly why: string };
-
-export interface CpuBoard {
-  readonly mcu: string;
-  readonly crystalHz: number;
-}
-
+export type {
+  CpuBoard,
+  DeployerProgram,
+  KatapultProgram,
+  KlipperProgram,
+  KlipperWire,
+  Program,
+} from './program.ts';
 export type ChipFlash = FlashMemory<ChipSilicon>;
 
 const SIGNATURE = Buffer.from('CanBoot!', 'latin1');
@@ -91,14 +58,6 @@ export function judgeProgram(flash: ChipFlash, board: CpuBoard, address: number)
   }
   const bytes = Buffer.from(image.buffer, image.byteOffset, image.byteLength);
   return judgeImage(bytes, board, { address, entry: entry - address, end, mcu });
-}
-
-export interface Place {
-  readonly address: number;
-  /** Of the reset handler, from `address`. */
-  readonly entry: number;
-  readonly end: number;
-  readonly mcu: ChipSilicon;
 }
 
 function judgeImage(bytes: Buffer, board: CpuBoard, place: Place): Program {
@@ -153,10 +112,6 @@ function deployer(bytes: Buffer, { family, flashBase }: ChipSilicon): Program {
     }
   }
   return nothing('a torn deployer');
-}
-
-export function nothing(why: string): Program {
-  return { kind: 'nothing', why };
 }
 
 function hex(value: number): string {
