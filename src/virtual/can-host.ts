@@ -6,7 +6,7 @@ import type { CanBus, CanHost } from '../ports/can.ts';
 import { AdapterDevice, BridgeDevice, type DeviceEvents } from './can-device.ts';
 import { CanInterface } from './can-interface.ts';
 import { CanStation } from './can-station.ts';
-import { CanNode, type CanNodeOptions } from './can-node.ts';
+import { CanNode, DEFAULT_MODEL, type CanNodeOptions } from './can-node.ts';
 import type { CanWire } from './can-wire.ts';
 import { after, type BenchClock } from './clock.ts';
 import { KeptBoard } from './keep.ts';
@@ -82,7 +82,8 @@ export class VirtualCan implements CanHost {
     const bitrate = options.bitrate ?? DEFAULT_BITRATE;
     const { clock, times, timesName, wire, keepDir } = around;
     this.nodes = (options.nodes ?? []).map((node, index) => {
-      const keep = keepDir === undefined ? {} : { keep: new KeptBoard(join(keepDir, `node-${index + 1}`)) };
+      const folder = `toolhead-${index + 1}-${node.model ?? DEFAULT_MODEL}`;
+      const keep = keepDir === undefined ? {} : { keep: new KeptBoard(join(keepDir, folder)) };
       return new CanNode({ clock, times, timesName, wire, bitrate, ...keep }, node, index);
     });
     this.boardNode = new CanStation(around, {

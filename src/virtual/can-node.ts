@@ -60,7 +60,7 @@ export interface NodeSurroundings {
   readonly keep?: KeptBoard;
 }
 
-const DEFAULT_MODEL = 'btt-ebb36-v1.2';
+export const DEFAULT_MODEL = 'btt-ebb36-v1.2';
 const FIRST_UUID = 0x0a0b_0c00_0001;
 
 export class CanNode {
