@@ -9,6 +9,9 @@ import { checkSettings, runDetached, runMethod } from './run-method.ts';
 import { VERBS, type Verb } from './verbs.ts';
 import type { Settings, Streams, World } from './world.ts';
 
+/** As many as a real bus may have before its wires are the trouble. */
+const MOST_NODES = 32;
+
 /**
  * @param args without the program's own name
  * @returns the exit code: design, "Errors"
@@ -55,6 +58,7 @@ function buildProgram(world: World, output: Output, endWith: (code: number) => v
     .option('--virtual <board>', 'a virtual board instead of hardware: see octopus virtual')
     .addOption(new Option('--state <state>', 'what the virtual board holds').argParser(String))
     .option('--virtual-dir <dir>', 'keep the virtual board and its backups there between commands')
+    .option('--nodes <count>', 'so many toolheads on the CAN bus of the virtual board, 1 to 32')
     .option('--fast', 'virtual time: seconds pass in milliseconds')
     .option('--worst', 'the slowest times that the data sheets allow')
     .option('--data <dir>', 'where backups, journal and history lie')
@@ -130,11 +134,22 @@ function settingsOf(command: Command): Settings {
     virtualDir: text('virtualDir'),
     fast: options.fast === true,
     worst: options.worst === true,
+    nodes: nodesOf(text('nodes')),
     data: text('data'),
     printerData: text('printerData'),
     json: options.json === true,
     verbose: options.verbose === true,
   };
+}
+
+/** Throws `bad-parameter`. */
+function nodesOf(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  if (/^\d{1,2}$/.test(given) && Number(given) >= 1 && Number(given) <= MOST_NODES) return Number(given);
+  throw new OctopusError('bad-parameter', `there is no virtual bus with "${given}" toolheads`, {
+    place: '--nodes',
+    advice: `Allowed: 1 to ${MOST_NODES}.`,
+  });
 }
 
 /** Commander's complaint as one of ours; its suggestion is the cure. */

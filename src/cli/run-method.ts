@@ -118,7 +118,7 @@ function absolute(given: Given): Given {
 
 /** The options that only a virtual board has must not be taken for harmless on hardware. */
 export function checkSettings(settings: Settings, world: World, isVirtual: boolean): void {
-  const { state, virtualDir, fast, worst } = settings;
+  const { state, virtualDir, fast, worst, nodes } = settings;
   if (state !== undefined && !world.virtualStates.includes(state)) {
     throw new OctopusError('bad-parameter', `there is no board state "${state}"`, {
       place: '--state',
@@ -130,6 +130,7 @@ export function checkSettings(settings: Settings, world: World, isVirtual: boole
     ['--virtual-dir', virtualDir !== undefined],
     ['--fast', fast],
     ['--worst', worst],
+    ['--nodes', nodes !== undefined],
   ] as const;
   const given = only.find(([, isGiven]) => isGiven);
   if (isVirtual || given === undefined) return;

@@ -14,6 +14,8 @@ export interface Settings {
   readonly virtualDir: string | undefined;
   readonly fast: boolean;
   readonly worst: boolean;
+  /** How many toolheads hang on the virtual board's CAN bus; undefined: not said. */
+  readonly nodes: number | undefined;
   readonly data: string | undefined;
   /** Klipper's and Moonraker's folder. */
   readonly printerData: string | undefined;

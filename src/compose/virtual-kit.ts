@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { create, enums, string, type, type Infer } from 'superstruct';
+import { create, enums, integer, optional, string, type, type Infer } from 'superstruct';
 import type { Settings } from '../cli/world.ts';
 import { OctopusError } from '../errors.ts';
 import { SocketLocks } from '../hardware/locks.ts';
@@ -12,6 +12,7 @@ import type { Store } from '../ports/store.ts';
 import { createBench, type BenchOptions, type VirtualBench } from '../virtual/bench.ts';
 import type { BenchClock } from '../virtual/clock.ts';
 import { BOARD_STATES, type BoardState } from '../virtual/board-data.ts';
+import { toolheadsOnBus } from '../virtual/toolheads.ts';
 import { pathsFor } from './paths.ts';
 
 export interface VirtualKit {
@@ -38,7 +39,8 @@ export async function openVirtualKit(
   const release = virtualDir === undefined ? async () => {} : await locks.acquire('bench');
   try {
     const asked = BOARD_STATES.find((known) => known === settings.state);
-    const state = virtualDir === undefined ? (asked ?? 'used') : keptState(virtualDir, board, asked);
+    const given = { state: asked, nodes: settings.nodes };
+    const { state = 'used', nodes } = virtualDir === undefined ? given : kept(virtualDir, board, given);
     const bench = await createBench({
       board,
       state,
@@ -46,6 +48,7 @@ export async function openVirtualKit(
       times: settings.worst ? 'worst' : 'typical',
       ...(virtualDir === undefined ? {} : { keepDir: resolve(virtualDir) }),
       ...special,
+      ...(nodes === undefined ? {} : { can: { nodes: toolheadsOnBus(nodes) } }),
     });
     killAt(process.env['OCTOPUS_VIRTUAL_KILL_AT'], (listener) => bench.lines.onLineChange(listener));
     const { can, clock, gpio, printer, serial, usb } = bench;
@@ -67,27 +70,36 @@ export async function openVirtualKit(
   }
 }
 
-const KeptLabel = type({ board: string(), state: enums(BOARD_STATES) });
+const KeptLabel = type({ board: string(), state: enums(BOARD_STATES), nodes: optional(integer()) });
 
-/** A kept board stays the board it is, and what it holds is in its flash; asking for another is a mistake. */
-function keptState(folder: string, board: string, state: BoardState | undefined): BoardState {
+interface Begun {
+  readonly state?: BoardState | undefined;
+  readonly nodes?: number | undefined;
+}
+
+/** A kept board stays the board it is, and what it and its toolheads hold is in their flash; asking for another is a mistake. */
+function kept(folder: string, board: string, { state, nodes }: Begun): Begun {
   const label = join(folder, 'board.json');
   mkdirSync(folder, { recursive: true });
+  let begun: Infer<typeof KeptLabel> = { board, state: state ?? 'used' };
   if (existsSync(label)) {
-    const kept = create(JSON.parse(readFileSync(label, 'utf8')), KeptLabel);
-    if (kept.board === board && (state === undefined || state === kept.state)) return kept.state;
-    throw new OctopusError(
-      'bad-parameter',
-      `${folder} holds an ${kept.board} that began as "${kept.state}"`,
-      {
-        place: '--virtual-dir',
-        advice: 'Choose another folder for another board, or remove this one.',
-      },
-    );
+    begun = create(JSON.parse(readFileSync(label, 'utf8')), KeptLabel);
+    const is = begun.nodes === undefined ? '' : ` with ${begun.nodes} toolheads`;
+    const isOther = begun.board !== board || (state !== undefined && state !== begun.state);
+    if (isOther || (nodes !== undefined && nodes !== (begun.nodes ?? nodes))) {
+      throw new OctopusError(
+        'bad-parameter',
+        `${folder} holds an ${begun.board} that began as "${begun.state}"${is}`,
+        {
+          place: '--virtual-dir',
+          advice: 'Choose another folder for another board, or remove this one.',
+        },
+      );
+    }
   }
-  const begun: Infer<typeof KeptLabel> = { board, state: state ?? 'used' };
+  if (nodes !== undefined) begun = { ...begun, nodes };
   writeFileSync(label, `${JSON.stringify(begun)}\n`);
-  return begun.state;
+  return begun;
 }
 
 /** Virtual time stands still while the disk works, so that its speed does not show on the board. */

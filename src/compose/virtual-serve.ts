@@ -10,8 +10,8 @@ import { kindRomSettings } from '../virtual/silicon/rom-settings.ts';
 import { TIMES } from '../virtual/times.ts';
 import { openVirtualKit } from './virtual-kit.ts';
 
-/** Two nodes hang on the bridge's bus, so that somebody acknowledges and answers. */
-const CAN_BUS = { nodes: [{}, { runs: 'katapult' }] } as const;
+/** Where nobody says how many: two, so that somebody acknowledges and answers. */
+const CAN_BUS = { nodes: [{}, { state: 'katapult' }] } as const;
 
 /** How long a finger is on the button. */
 const PRESS_MS = 50;

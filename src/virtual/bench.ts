@@ -2,9 +2,10 @@
 
 import { join } from 'node:path';
 import { VirtualBoard, type BootEntry } from './board.ts';
-import { loadVirtualBoard, uidBytes, type BoardState } from './board-data.ts';
+import { canRole, loadVirtualBoard, uidBytes, type BoardState } from './board-data.ts';
 import { VirtualCan, type CanOptions } from './can-host.ts';
 import { canUuid } from './can-uuid.ts';
+import { CanWire } from './can-wire.ts';
 import { VirtualClock, type BenchClock } from './clock.ts';
 import { defaultFirmwareSettings, type FirmwareSettings } from './firmware-settings.ts';
 import { VirtualGpio } from './gpio.ts';
@@ -52,8 +53,8 @@ export interface BenchOptions extends BenchBoardOptions {
   /** Further boards on the same host. Give each its own pins (`lines`) and `busPath`. */
   boards?: readonly BenchBoardOptions[];
   /**
-   * A CAN bus with its nodes. It hangs on an adapter, or on the first board where its state is `bridge`. Default: no
-   * bus, and no interface but the one that a bridge brings along.
+   * A CAN bus with its nodes. It hangs on an adapter, or on the first board where that is a bridge. Default: no bus,
+   * and no interface but the one that a bridge brings along; a board that is a node itself hangs on an adapter.
    */
   can?: CanOptions;
 }
@@ -102,6 +103,7 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   const times = { ...TIMES[timesName], ...options.timesOverride };
   const faults: BenchFaults = {};
   const usb = new VirtualUsb(clock, times, faults, options.usbEvents ?? true);
+  const wire = new CanWire(clock);
   const kept: KeptBoard[] = [];
   const all = [options, ...(options.boards ?? [])];
   const boards = all.map((one, index) => {
@@ -114,23 +116,35 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
   const board = boards[0];
   if (board === undefined) throw new Error('a bench has a first board');
   const printer = new VirtualPrinter(clock, times, () => board.klipper);
-  if (board.klipper?.transport !== 'usb' && options.state === 'bridge') printer.wire = 'can';
-  const via = options.can === undefined || options.state === 'bridge' ? 'board' : 'adapter';
-  const can = new VirtualCan({ clock, times }, options.can ?? {}, via, {
+  const role = canRole(options.state);
+  if (role !== undefined) printer.wire = 'can';
+  const via = role === 'bridge' || (role === undefined && options.can === undefined) ? 'board' : 'adapter';
+  const around = { clock, times, timesName, wire, keepDir: options.keepDir };
+  const can = new VirtualCan(around, options.can ?? {}, via, {
     uuid: canUuid(uidBytes(board.data)),
     isThere: () => board.klipper?.transport === 'bridge',
+    dictionary: () => board.klipper?.dictionary,
+    requestBootloader: () => board.requestBootloader(),
     isOwned: () => printer.serviceRunning && printer.wire === 'can',
   });
   board.socket.onLeftWire = () => {
     printer.boardLeft();
     can.boardLeft();
   };
+  board.joinCan = (guest) => {
+    const leave = can.boardNode.join(guest);
+    return () => {
+      leave();
+      printer.boardLeft();
+    };
+  };
   const serial = new VirtualSerial(usb, (device) => {
     const klippers = device.busPath === board.data.busPath && device.info().productId === 0x614e;
     return printer.serviceRunning && klippers ? 'klipper.service' : undefined;
   });
   const settle = async (): Promise<void> => {
-    while (!boards.every((one) => one.settled)) await clock.sleep(1);
+    const chips = [...boards, ...can.nodes];
+    while (!chips.every((one) => one.settled)) await clock.sleep(1);
   };
   await settle();
   can.settled();
@@ -168,6 +182,7 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
     settle,
     dispose: () => {
       for (const one of boards) one.stop();
+      can.stop();
       for (const one of kept) one.close();
       clock.stop();
     },

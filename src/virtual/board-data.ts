@@ -26,9 +26,18 @@ export const BOARD_STATES = [
   'katapult-empty',
   'no-bootloader',
   'bridge',
+  'bridge-katapult',
+  'can-node',
+  'can-node-stock',
   'bricked',
 ] as const;
 export type BoardState = (typeof BOARD_STATES)[number];
+
+/** How Klipper on such a board reaches its host: by a bus that the board brings along, or by one that it hangs on. */
+export function canRole(state: BoardState | undefined): 'bridge' | 'node' | undefined {
+  if (state === 'bridge' || state === 'bridge-katapult') return 'bridge';
+  return state === 'can-node' || state === 'can-node-stock' ? 'node' : undefined;
+}
 
 const FOLDER = new URL('./boards/', import.meta.url);
 

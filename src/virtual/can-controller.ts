@@ -23,7 +23,7 @@ export interface ControllerSettings {
 }
 
 export class CanController {
-  readonly bitrate: number;
+  #bitrate: number;
   /** Frames of others that it has destroyed. */
   disturbed = 0;
   transmitErrors = 0;
@@ -32,10 +32,19 @@ export class CanController {
   #queue: CanFrame[] = [];
 
   constructor(wire: CanWire, settings: ControllerSettings) {
-    this.bitrate = settings.bitrate;
+    this.#bitrate = settings.bitrate;
     this.#wire = wire;
     this.#settings = settings;
     wire.attach(this);
+  }
+
+  get bitrate(): number {
+    return this.#bitrate;
+  }
+
+  /** Another program, built for another bus. */
+  retune(bitrate: number): void {
+    this.#bitrate = bitrate;
   }
 
   get isOnBus(): boolean {

@@ -1,10 +1,13 @@
 // Virtual bench, CAN: the two kinds of hardware behind a host's interface, an adapter and our own board as a bridge.
 
 import type { CanFrame, CanTrouble } from '../ports/can.ts';
-import { CanAdmin } from './can-admin.ts';
+import { ADMIN_ID, CanAdmin } from './can-admin.ts';
 import { CanController } from './can-controller.ts';
+import { CanSerial } from './can-serial.ts';
+import { KLIPPER_TRANSMIT, LOOP_MS } from './can-station.ts';
 import type { CanWire } from './can-wire.ts';
 import type { BenchClock } from './clock.ts';
+import { KlipperMcu } from './klipper-mcu.ts';
 
 /** What a device tells the interface that stands for it. */
 export interface DeviceEvents {
@@ -57,6 +60,17 @@ export class AdapterDevice implements CanDevice {
 /** Klipper src/generic/usb_canbus.c: frames to the wire are discarded when it has been stuck for 50 ms. */
 const STUCK_MS = 50;
 
+export interface BridgeSurroundings {
+  readonly clock: BenchClock;
+  readonly wire: CanWire;
+  readonly uuid: string;
+  /** What `identify` hands out. */
+  readonly dictionary: Uint8Array | undefined;
+  /** The id that a Klipper of the bench has given it, or 0. */
+  readonly ownedId: () => number;
+  readonly reboot: () => void;
+}
+
 /**
  * Klipper as USB to CAN bridge. Admin frames go to the wire and to itself, frames to its own id only to itself; its own
  * never reach the wire. It sends no error frames, so the host learns nothing of what goes wrong.
@@ -67,17 +81,37 @@ export class BridgeDevice implements CanDevice {
   readonly #clock: BenchClock;
   readonly #events: DeviceEvents;
   readonly #ownedId: () => number;
+  readonly #serial: CanSerial;
   #stuckSince: number | undefined;
 
-  constructor(
-    around: { clock: BenchClock; wire: CanWire; uuid: string; ownedId: () => number; reboot: () => void },
-    settings: WireSettings,
-    events: DeviceEvents,
-  ) {
-    this.#clock = around.clock;
+  constructor(around: BridgeSurroundings, settings: WireSettings, events: DeviceEvents) {
+    const { clock, dictionary } = around;
+    this.#clock = clock;
     this.#events = events;
     this.#ownedId = around.ownedId;
-    this.admin = new CanAdmin(around.uuid, 'klipper', 0, around.reboot);
+    const klipper =
+      dictionary === undefined
+        ? undefined
+        : new KlipperMcu(
+            dictionary,
+            () => clock.now(),
+            (block) => this.#serial.respond(block),
+          );
+    this.admin = new CanAdmin(around.uuid, { reboot: around.reboot, conflict: () => klipper?.shutdown() });
+    this.#serial = new CanSerial({
+      clock,
+      admin: this.admin,
+      loopMs: LOOP_MS,
+      transmitBytes: KLIPPER_TRANSMIT,
+      step: (buffer) => {
+        klipper?.receive(buffer);
+        return { took: buffer.length, ret: buffer.length === 0 ? 0 : 1 };
+      },
+      // USB takes them, so its own frames wait for no mailbox.
+      waiting: () => 0,
+      send: (frame) => events.frame(frame),
+      answer: (frame) => events.frame(frame),
+    });
     this.controller = new CanController(around.wire, {
       bitrate: settings.bitrate,
       queueLength: settings.txQueueLength + DRIVER_FRAMES,
@@ -95,15 +129,17 @@ export class BridgeDevice implements CanDevice {
   }
 
   send(frame: CanFrame): boolean {
-    if (this.admin.nodeId === 0) this.admin.nodeId = this.#ownedId();
-    if (frame.id !== this.admin.dataId && !this.#toWire(frame)) return false;
+    const owned = this.#ownedId();
+    if (this.admin.dataId === undefined && owned !== 0) this.admin.assign(owned);
+    const isOwn = frame.id === this.admin.dataId;
+    if (!isOwn && !this.#toWire(frame)) return false;
     this.#events.echo(frame);
-    const answer = this.admin.receive(frame);
-    if (answer !== undefined) this.#events.frame(answer);
+    if (isOwn || frame.id === ADMIN_ID) this.#serial.receive(frame);
     return true;
   }
 
   leave(): void {
+    this.#serial.stop();
     this.controller.leave();
   }
 

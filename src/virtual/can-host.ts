@@ -1,13 +1,16 @@
 // Virtual bench, port CanHost: the host's CAN interfaces, and the bus behind them.
 
+import { join } from 'node:path';
 import { OctopusError } from '../errors.ts';
 import type { CanBus, CanHost } from '../ports/can.ts';
 import { AdapterDevice, BridgeDevice, type DeviceEvents } from './can-device.ts';
 import { CanInterface } from './can-interface.ts';
-import { CanNode, type CanNodeOptions } from './can-node.ts';
-import { CanWire } from './can-wire.ts';
+import { CanStation } from './can-station.ts';
+import { CanNode, DEFAULT_MODEL, type CanNodeOptions } from './can-node.ts';
+import type { CanWire } from './can-wire.ts';
 import { after, type BenchClock } from './clock.ts';
-import type { BenchTimes } from './times.ts';
+import { KeptBoard } from './keep.ts';
+import type { BenchTimes, TimesName } from './times.ts';
 
 export interface CanOptions {
   /** Default `can0`. */
@@ -26,6 +29,9 @@ export interface CanOptions {
 /** Our board, where it is the bridge. */
 export interface BridgeBoard {
   readonly uuid: string;
+  /** What it hands out over its own id. */
+  dictionary(): Uint8Array | undefined;
+  requestBootloader(): void;
   /** It runs as a bridge and the host has found it on USB. */
   isThere(): boolean;
   /** A running Klipper has it in its printer.cfg, and so has given it an id. */
@@ -40,6 +46,8 @@ const DEFAULT_QUEUE = 10;
 export class VirtualCan implements CanHost {
   readonly wire: CanWire;
   readonly nodes: readonly CanNode[];
+  /** Our board, while it runs what speaks CAN itself. */
+  readonly boardNode: CanStation;
   readonly #clock: BenchClock;
   readonly #times: BenchTimes;
   readonly #options: CanOptions;
@@ -52,7 +60,14 @@ export class VirtualCan implements CanHost {
 
   /** @param via what the bus hangs on; nothing where the bench has no bus, until its board becomes a bridge */
   constructor(
-    around: { clock: BenchClock; times: BenchTimes },
+    around: {
+      readonly clock: BenchClock;
+      readonly times: BenchTimes;
+      readonly timesName: TimesName;
+      readonly wire: CanWire;
+      /** Where the nodes are kept. */
+      readonly keepDir?: string | undefined;
+    },
     options: CanOptions,
     via: 'adapter' | 'board',
     board: BridgeBoard,
@@ -61,17 +76,21 @@ export class VirtualCan implements CanHost {
     this.#times = around.times;
     this.#options = options;
     this.#board = board;
-    this.wire = new CanWire(around.clock);
+    this.wire = around.wire;
     const name = options.interfaceName ?? 'can0';
     this.#boardName = via === 'board' ? name : 'can1';
     const bitrate = options.bitrate ?? DEFAULT_BITRATE;
-    const surroundings = {
-      clock: this.#clock,
-      wire: this.wire,
+    const { clock, times, timesName, wire, keepDir } = around;
+    this.nodes = (options.nodes ?? []).map((node, index) => {
+      const folder = `toolhead-${index + 1}-${node.model ?? DEFAULT_MODEL}`;
+      const keep = keepDir === undefined ? {} : { keep: new KeptBoard(join(keepDir, folder)) };
+      return new CanNode({ clock, times, timesName, wire, bitrate, ...keep }, node, index);
+    });
+    this.boardNode = new CanStation(around, {
+      uuid: board.uuid,
       bitrate,
-      rebootMs: this.#times.katapultStartMs,
-    };
-    this.nodes = (options.nodes ?? []).map((node, index) => new CanNode(surroundings, node, index));
+      ownedId: () => (board.isOwned() ? FIRST_NODE_ID : 0),
+    });
     if (via === 'adapter') this.#setAdapter(options.state ?? 'up');
   }
 
@@ -105,6 +124,10 @@ export class VirtualCan implements CanHost {
       this.#adapterFacts(),
       events,
     );
+  }
+
+  stop(): void {
+    for (const node of this.nodes) node.stop();
   }
 
   /** Somebody types `ip link set can0 up` or `down`. */
@@ -185,8 +208,8 @@ export class VirtualCan implements CanHost {
       wire: this.wire,
       uuid: this.#board.uuid,
       ownedId,
-      // Requests for the bootloader come with the routes that use them.
-      reboot: () => {},
+      dictionary: this.#board.dictionary(),
+      reboot: () => this.#board.requestBootloader(),
     };
   }
 }

@@ -1,65 +1,147 @@
-// Virtual bench, CAN: a node on the wire, such as a toolhead board, well behaved or not.
+// Virtual bench, CAN: a toolhead: a small board with a chip, its flash and a CAN transceiver, well behaved or not.
 
 import type { CanFrame } from '../ports/can.ts';
-import { CanAdmin, type CanProgram } from './can-admin.ts';
-import { CanController } from './can-controller.ts';
+import type { Running } from './board.ts';
+import type { CanAdmin, CanProgram } from './can-admin.ts';
+import type { CanController } from './can-controller.ts';
+import { CanStation, LOOP_MS } from './can-station.ts';
+import { canUuid, uidWithUuid } from './can-uuid.ts';
 import type { CanWire } from './can-wire.ts';
 import { after, type BenchClock } from './clock.ts';
+import { bootAddress, type ChipFlash, type KlipperProgram } from './cpu.ts';
+import { defaultFirmwareSettings, type FirmwareSettings } from './firmware-settings.ts';
+import type { KeptBoard } from './keep.ts';
+import { Programs } from './programs.ts';
+import { loadChip } from './silicon/chip-data.ts';
+import { FlashMemory } from './silicon/flash-memory.ts';
+import { flashSizeBytes } from './silicon/silicon.ts';
+import type { BenchTimes, TimesName } from './times.ts';
+import { loadToolhead, type NodeState, type ToolheadData } from './toolhead-data.ts';
+import { fillToolhead } from './toolhead-state.ts';
 
 export interface CanNodeOptions {
+  /** One of `toolheadNames()`. Default `btt-ebb36-v1.2`. */
+  readonly model?: string;
+  /** What lies in its flash, and what it runs. Default `klipper`, with Katapult below. */
+  readonly state?: NodeState;
+  /** The chip's unique bytes, 24 hex digits or an RP2040's 16. Default: those of `uuid`. */
+  readonly uid?: string;
   /** 12 hex digits. Default: counted up. Give two nodes the same to make them alike. */
   readonly uuid?: string;
-  /** Default `klipper`. */
+  /** Short for the state `klipper` or `katapult`. */
   readonly runs?: CanProgram;
   /** The id that somebody has given it; without one it answers the query. */
   readonly nodeId?: number;
-  /** Whether Katapult lies below Klipper. Without it a request for the bootloader does nothing. Default true. */
+  /** False is short for the state `no-katapult`. */
   readonly hasKatapult?: boolean;
-  /** Default: that of the bus. */
+  /** Of Klipper. */
+  readonly version?: string;
+  readonly katapultProtocol?: '1.0' | '1.1';
+  readonly firmware?: Partial<FirmwareSettings>;
+  /** What its firmware was built for. Default: that of the bus. */
   readonly bitrate?: number;
   readonly disturbs?: number;
-  /** From the request to the answer. Default: what a main loop needs, a little different for each node. */
+  /** From a frame to what its main loop makes of it. Default: a little different for each node. */
   readonly answerAfterMs?: number;
   /** How often it gives each answer. Default 1. */
   readonly answerTimes?: number;
   /** What it says instead of its answer. */
   readonly answer?: (plain: CanFrame) => readonly CanFrame[];
-  /** Not on the wire until `powerOn`. */
+  /** Without power until `powerOn`. */
   readonly isOff?: boolean;
 }
 
-/** A chip has three mailboxes and its firmware waits for a free one, so nothing is lost here either. */
-const QUEUE_FRAMES = 64;
-/** UNPROVEN: Klipper's main loop comes round in some ten microseconds. */
-const LOOP_MS = 0.02;
+export interface NodeSurroundings {
+  readonly clock: BenchClock;
+  readonly times: BenchTimes;
+  readonly timesName: TimesName;
+  readonly wire: CanWire;
+  readonly bitrate: number;
+  readonly keep?: KeptBoard;
+}
+
+export const DEFAULT_MODEL = 'btt-ebb36-v1.2';
+const FIRST_UUID = 0x0a0b_0c00_0001;
 
 export class CanNode {
-  readonly admin: CanAdmin;
-  readonly controller: CanController;
-  readonly #options: CanNodeOptions;
+  readonly toolhead: ToolheadData;
+  readonly uid: Uint8Array;
+  readonly flash: ChipFlash;
+  running: Running = { kind: 'off' };
   readonly #clock: BenchClock;
-  readonly #answerAfterMs: number;
-  readonly #rebootMs: number;
+  readonly #station: CanStation;
+  readonly #programs: Programs;
+  readonly #keep: KeptBoard | undefined;
   #timers: (() => void)[] = [];
+  #leave: () => void = () => {};
+  /** What it has to wait for is over at once. */
+  #isInstant = false;
 
-  constructor(
-    around: { clock: BenchClock; wire: CanWire; bitrate: number; rebootMs: number },
-    options: CanNodeOptions,
-    index: number,
-  ) {
-    this.#options = options;
+  constructor(around: NodeSurroundings, options: CanNodeOptions, index: number) {
     this.#clock = around.clock;
-    this.#rebootMs = around.rebootMs;
-    this.#answerAfterMs = options.answerAfterMs ?? LOOP_MS * (index + 1);
-    const uuid = options.uuid ?? (0x0a0b_0c00_0001 + index).toString(16).padStart(12, '0');
-    this.admin = new CanAdmin(uuid, options.runs ?? 'klipper', options.nodeId ?? 0, () => this.#bootloader());
-    this.controller = new CanController(around.wire, {
-      bitrate: options.bitrate ?? around.bitrate,
-      queueLength: QUEUE_FRAMES,
-      onFrame: (frame) => this.#receive(frame),
+    this.toolhead = loadToolhead(options.model ?? DEFAULT_MODEL);
+    const chip = loadChip(this.toolhead.chip);
+    const uuid = options.uuid ?? (FIRST_UUID + index).toString(16).padStart(12, '0');
+    this.uid =
+      options.uid === undefined
+        ? uidWithUuid(uuid, chip.family === 'rp2040' ? 8 : 12)
+        : Uint8Array.from(Buffer.from(options.uid, 'hex'));
+    const bitrate = options.bitrate ?? around.bitrate;
+    this.flash = new FlashMemory(chip, around.clock, { times: around.timesName });
+    this.#station = new CanStation(around, {
+      uuid: canUuid(this.uid),
+      bitrate,
+      loopMs: options.answerAfterMs ?? LOOP_MS * (index + 1),
+      runsInRam: chip.family === 'rp2040',
+      answers: (plain) => manners(options, plain),
+      onAssigned: () => this.#save(),
       ...(options.disturbs === undefined ? {} : { disturbs: options.disturbs }),
     });
-    if (options.isOff === true) this.controller.leave();
+    const { mcu, crystalHz } = this.toolhead;
+    this.#programs = new Programs({
+      data: { mcu, crystalHz, uid: Buffer.from(this.uid).toString('hex'), stockOffset: 0 },
+      flash: this.flash,
+      clock: around.clock,
+      times: around.times,
+      settings: { ...defaultFirmwareSettings(mcu), ...options.firmware },
+      // Nobody has plugged a cable into its USB socket.
+      socket: { show: () => {} },
+      disturb: (_direction, message) => [message],
+      later: (ms, action) => this.#later(ms, action),
+      runs: (running) => this.#set(running),
+      systemReset: () => this.#systemReset(),
+      startRom: () => {
+        this.#halt();
+        this.#set({ kind: 'rom' });
+      },
+      joinCan: (guest) => {
+        this.#leave = this.#station.join(guest);
+      },
+    });
+    this.#keep = around.keep;
+    this.#begin(options, bitrate);
+  }
+
+  get admin(): CanAdmin {
+    return this.#station.admin;
+  }
+
+  get controller(): CanController {
+    return this.#station.controller;
+  }
+
+  get uuid(): string {
+    return this.admin.uuid;
+  }
+
+  /** The Klipper that answers on the bus now. */
+  get klipper(): KlipperProgram | undefined {
+    return this.running.kind === 'klipper' && this.#timers.length === 0 ? this.running : undefined;
+  }
+
+  /** Nothing will happen any more by itself. */
+  get settled(): boolean {
+    return this.#timers.length === 0;
   }
 
   /** Says something by itself, as a node does that has an id. */
@@ -68,40 +150,103 @@ export class CanNode {
   }
 
   powerOff(): void {
-    for (const cancel of this.#timers.splice(0)) cancel();
-    this.controller.leave();
-    this.admin.nodeId = 0;
-    this.admin.hasConflict = false;
+    this.#programs.powerLost();
+    this.#halt();
+    this.flash.powerCut();
+    this.#set({ kind: 'off' });
   }
 
+  /** Power is back, and has been for long: whatever the start takes is over. */
   powerOn(): void {
-    this.controller.restart();
+    if (this.running.kind === 'off') this.#instantly(() => this.#boot());
   }
 
-  #receive(frame: CanFrame): void {
-    const plain = this.admin.receive(frame);
-    if (plain === undefined) return;
-    const answers = this.#options.answer?.(plain) ?? [plain];
-    const times = this.#options.answerTimes ?? 1;
-    this.#later(this.#answerAfterMs, () => {
-      for (let n = 0; n < times; n++) for (const answer of answers) this.controller.send(answer);
-    });
+  /** Power is back just now. */
+  coldStart(): void {
+    if (this.running.kind === 'off') this.#boot();
   }
 
-  #bootloader(): void {
-    if (this.#options.hasKatapult === false) return;
-    this.powerOff();
-    this.#later(this.#rebootMs, () => {
-      this.admin.program = 'katapult';
-      this.powerOn();
-    });
+  /** The button or wire at its reset: RAM stays. */
+  pressReset(): void {
+    if (this.running.kind === 'off') return;
+    this.flash.powerCut();
+    this.#systemReset();
+  }
+
+  stop(): void {
+    this.#halt();
+    this.#keep?.close();
+  }
+
+  #begin(options: CanNodeOptions, bitrate: number): void {
+    const state =
+      options.state ??
+      (options.runs === 'katapult' ? 'katapult' : options.hasKatapult === false ? 'no-katapult' : 'klipper');
+    const bytes = this.#keep?.flash();
+    if (bytes === undefined) fillToolhead(this.flash, this.toolhead, state, { ...options, bitrate });
+    else this.flash.load(this.flash.mcu.flashBase, bytes);
+    const kept = this.#keep?.node();
+    const nodeId = kept === undefined ? options.nodeId : kept.nodeId;
+    const isKatapult = kept === undefined ? state === 'katapult' : kept.entry === 'katapult';
+    this.#keep?.follow(this.flash, flashSizeBytes(this.flash.mcu));
+    if (options.isOff === true) return;
+    this.#instantly(() => this.#boot(isKatapult));
+    if (nodeId !== undefined && this.controller.isOnBus) this.admin.assign(nodeId);
+    this.#save();
+  }
+
+  #boot(isKatapult = false): void {
+    const address = bootAddress(this.flash);
+    if (address === undefined) this.#set({ kind: 'rom' });
+    else if (isKatapult) this.#programs.resumeKatapult(address);
+    else this.#programs.start(address);
+  }
+
+  #systemReset(): void {
+    this.#halt();
+    this.#boot();
+  }
+
+  #halt(): void {
+    for (const cancel of this.#timers.splice(0)) cancel();
+    this.#programs.halt();
+    this.#leave();
+    this.#leave = () => {};
+  }
+
+  #instantly(action: () => void): void {
+    this.#isInstant = true;
+    action();
+    this.#isInstant = false;
   }
 
   #later(ms: number, action: () => void): void {
+    if (this.#isInstant) {
+      action();
+      return;
+    }
     const cancel = after(this.#clock, ms, () => {
       this.#timers = this.#timers.filter((timer) => timer !== cancel);
       action();
     });
     this.#timers.push(cancel);
   }
+
+  #set(running: Running): void {
+    this.running = running;
+    this.#save();
+  }
+
+  #save(): void {
+    const { nodeId } = this.admin;
+    this.#keep?.keepNode({
+      entry: this.running.kind === 'katapult' ? 'katapult' : 'reset',
+      ...(nodeId === undefined ? {} : { nodeId }),
+    });
+  }
+}
+
+function manners({ answer, answerTimes = 1 }: CanNodeOptions, plain: CanFrame): readonly CanFrame[] {
+  const once = answer?.(plain) ?? [plain];
+  return Array.from({ length: answerTimes }, () => once).flat();
 }

@@ -1,6 +1,7 @@
 // Virtual bench, firmware: Katapult's deployer, which replaces the bootloader that started it (src/deployer.c).
 
-import type { FlashMemory, FlashWidth } from './silicon/flash-memory.ts';
+import type { ChipFlash } from './cpu.ts';
+import type { FlashWidth } from './silicon/flash-memory.ts';
 
 /** It waits before it erases. */
 export const DEPLOYER_WAIT_MS = 100;
@@ -9,7 +10,7 @@ export const DEPLOYER_WAIT_MS = 100;
  * Erases the sectors that the new bootloader lies in and writes it. Resolves true when it is whole; power loss
  * or a reset in between leaves no bootloader at all.
  */
-export async function deploy(flash: FlashMemory, katapult: Uint8Array): Promise<boolean> {
+export async function deploy(flash: ChipFlash, katapult: Uint8Array): Promise<boolean> {
   const { mcu } = flash;
   // It is Katapult's own flash code (src/stm32/flash.c).
   const width: FlashWidth = mcu.family === 'h7' ? 'x8' : 'x32';

@@ -16,12 +16,18 @@ import {
 import { join } from 'node:path';
 import type { BootEntry } from './board.ts';
 import type { Drive } from './lines.ts';
-import type { FlashMemory } from './silicon/flash-memory.ts';
+import type { ChipFlash } from './cpu.ts';
 
 export interface KeptLevels {
   readonly pins: Readonly<Record<string, Drive>>;
   readonly entry: BootEntry;
   readonly jumperFitted: boolean;
+}
+
+/** What a toolhead has in RAM that matters, for as long as its power is on. */
+export interface KeptNode {
+  readonly entry: 'katapult' | 'reset';
+  readonly nodeId?: number;
 }
 
 export class KeptBoard {
@@ -46,8 +52,15 @@ export class KeptBoard {
     return kept;
   }
 
+  node(): KeptNode | undefined {
+    const file = join(this.#folder, 'node.json');
+    if (!existsSync(file)) return undefined;
+    const kept: KeptNode = JSON.parse(readFileSync(file, 'utf8'));
+    return kept;
+  }
+
   /** From now on each changed range goes to the file, at its place. */
-  follow(flash: FlashMemory, sizeBytes: number): void {
+  follow(flash: ChipFlash, sizeBytes: number): void {
     const { flashBase } = flash.mcu;
     const file = join(this.#folder, 'flash.bin');
     if (!existsSync(file)) this.#replace('flash.bin', flash.peek(flashBase, sizeBytes));
@@ -62,6 +75,10 @@ export class KeptBoard {
 
   keepLevels(levels: KeptLevels): void {
     this.#replace('levels.json', Buffer.from(`${JSON.stringify(levels)}\n`));
+  }
+
+  keepNode(node: KeptNode): void {
+    this.#replace('node.json', Buffer.from(`${JSON.stringify(node)}\n`));
   }
 
   close(): void {

@@ -55,6 +55,11 @@ export class KlipperMcu {
     return this.#shutDown;
   }
 
+  /** For a reason of its own; it says so, and obeys no more than `identify` until it is reset. */
+  shutdown(): void {
+    if (!this.#shutDown) this.#shutdown();
+  }
+
   receive(bytes: Uint8Array): void {
     this.#received.push(...bytes);
     while (this.#takeBlock());

@@ -5,24 +5,29 @@ import type { ByteDirection } from './byte-faults.ts';
 import type { CanGuest } from './can-guest.ts';
 import type { VirtualBoardData } from './board-data.ts';
 import type { BenchClock } from './clock.ts';
-import { judgeProgram, type KatapultProgram, type KlipperProgram, type Program } from './cpu.ts';
+import {
+  judgeProgram,
+  type ChipFlash,
+  type KatapultProgram,
+  type KlipperProgram,
+  type Program,
+} from './cpu.ts';
 import { deploy, DEPLOYER_WAIT_MS } from './deployer.ts';
 import type { FirmwareSettings } from './firmware-settings.ts';
 import { KatapultFirmware, type KatapultParts } from './katapult/firmware.ts';
 import { KatapultUsb } from './katapult/usb.ts';
 import { createBridgeUsb, createKlipperUsb, katapultFacts } from './klipper-app.ts';
-import type { FlashMemory } from './silicon/flash-memory.ts';
 import type { BenchTimes } from './times.ts';
 import type { UsbSocket } from './usb-socket.ts';
 
 /** What a program sees of the chip that runs it. */
 export interface Machine {
-  readonly data: VirtualBoardData;
-  readonly flash: FlashMemory;
+  readonly data: Pick<VirtualBoardData, 'mcu' | 'crystalHz' | 'uid' | 'stockOffset'>;
+  readonly flash: ChipFlash;
   readonly clock: BenchClock;
   readonly times: BenchTimes;
   readonly settings: FirmwareSettings;
-  readonly socket: UsbSocket;
+  readonly socket: Pick<UsbSocket, 'show'>;
   /** Called off when the chip is reset. */
   later(ms: number, action: () => void): void;
   runs(running: Program | { readonly kind: 'katapult-window' }): void;
@@ -81,6 +86,10 @@ export class Programs {
     if (this.#klipper === undefined) return;
     const word = bootloaderRequest(this.#machine.flash, this.#klipper);
     if (word === undefined) return;
+    if (word === 'rom-at-once') {
+      this.#machine.startRom();
+      return;
+    }
     if (word === 'rom') this.#ram.rom = true;
     else this.#ram.katapult = 'katapult';
     this.#machine.systemReset();

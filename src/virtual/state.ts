@@ -20,6 +20,18 @@ export function fillFlash(flash: FlashMemory, board: VirtualBoardData, state: Bo
       put(flash, base, forgeStockBootloader({ mcu }));
       put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'bridge' }));
       return;
+    case 'bridge-katapult':
+      put(flash, base, forgeKatapult({ mcu, appAddress: app }));
+      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'bridge' }));
+      return;
+    case 'can-node':
+      put(flash, base, forgeKatapult({ mcu, appAddress: app, transport: 'can' }));
+      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'can' }));
+      return;
+    case 'can-node-stock':
+      put(flash, base, forgeStockBootloader({ mcu }));
+      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'can' }));
+      return;
     case 'bricked': {
       put(flash, base, forgeStockBootloader({ mcu }));
       const klipper = forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER });

@@ -23,6 +23,9 @@ interface Resident {
 const STATES: Readonly<Record<BoardState, Resident>> = {
   used: { bootloader: STOCK, previousVersion: OLD_KLIPPER },
   bridge: { bootloader: STOCK, previousVersion: OLD_KLIPPER },
+  'bridge-katapult': { bootloader: KATAPULT, previousVersion: OLD_KLIPPER },
+  'can-node': { bootloader: KATAPULT, previousVersion: OLD_KLIPPER },
+  'can-node-stock': { bootloader: STOCK, previousVersion: OLD_KLIPPER },
   // Its dictionary is torn, so nobody can tell.
   bricked: { bootloader: STOCK, previousVersion: null },
   katapult: { bootloader: KATAPULT, previousVersion: OLD_KLIPPER },

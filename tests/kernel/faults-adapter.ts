@@ -11,6 +11,7 @@ import type { CanFrame, CanTrouble } from '../../src/ports/can.ts';
 import { AdapterDevice } from '../../src/virtual/can-device.ts';
 import { CanNode } from '../../src/virtual/can-node.ts';
 import { CanWire } from '../../src/virtual/can-wire.ts';
+import { TIMES } from '../../src/virtual/times.ts';
 import { PacketQueue } from '../../src/virtual/packet-queue.ts';
 import { RealClock } from '../../src/virtual/real-clock.ts';
 import { permanentPort } from '../../src/virtual/serve/port.ts';
@@ -138,7 +139,11 @@ export async function serveAdapter(): Promise<ServedAdapter> {
   const socket = join(folder, 'usb');
   const clock = new RealClock();
   const wire = new CanWire(clock);
-  const node = new CanNode({ clock, wire, bitrate: NODE.bitrate, rebootMs: 0 }, { uuid: NODE.uuid }, 0);
+  const node = new CanNode(
+    { clock, wire, bitrate: NODE.bitrate, times: TIMES.zero, timesName: 'zero' },
+    { uuid: NODE.uuid },
+    0,
+  );
   const port = await permanentPort('1-1', adapterOn(wire));
   const usb = createServer((channel) => serveUsbredir(channel, port)).listen(socket);
   const person = createServer((asker) => {

@@ -2,8 +2,8 @@
 // (Katapult 902f335, src/command.c and src/flashcmd.c). USB and CAN bring bytes to it and carry its answers away.
 
 import { after, type BenchClock } from '../clock.ts';
-import type { FlashMemory } from '../silicon/flash-memory.ts';
-import { BLOCK_BYTES, FlashWriter, HardFault, Interrupted } from './flash-writer.ts';
+import type { ChipFlash } from '../cpu.ts';
+import { BLOCK_BYTES, FlashWriter, HardFault, Interrupted, type BlockWriter } from './flash-writer.ts';
 import {
   COMMAND,
   encodeFrame,
@@ -12,6 +12,7 @@ import {
   RESPONSE,
   type KatapultProtocol,
 } from './frames.ts';
+import { PageBufferWriter } from './page-buffer.ts';
 import { UNKIND_KATAPULT, type KatapultSettings } from './settings.ts';
 
 /** From COMPLETE to application_jump (src/flashcmd.c, complete_endtime). */
@@ -19,7 +20,7 @@ export const COMPLETE_TO_JUMP_MS = 100;
 
 export interface KatapultParts {
   readonly clock: BenchClock;
-  readonly flash: FlashMemory;
+  readonly flash: ChipFlash;
   /** CONFIG_MCU: `stm32f446xx`. */
   readonly mcu: string;
   readonly version: string;
@@ -47,7 +48,7 @@ const NOTHING_DONE: Step = { took: 0, ret: 0 };
 export class KatapultFirmware {
   readonly #parts: KatapultParts;
   readonly #receiver = new FrameReceiver();
-  readonly #writer: FlashWriter;
+  readonly #writer: BlockWriter;
   #isHung = false;
   #isStopped = false;
   #isBusy = false;
@@ -56,7 +57,8 @@ export class KatapultFirmware {
 
   constructor(parts: KatapultParts) {
     this.#parts = parts;
-    this.#writer = new FlashWriter(parts.flash, parts.settings ?? UNKIND_KATAPULT);
+    const Writer = parts.flash.mcu.family === 'rp2040' ? PageBufferWriter : FlashWriter;
+    this.#writer = new Writer(parts.flash, parts.settings ?? UNKIND_KATAPULT);
   }
 
   /** A hard fault: it reads nothing more, answers nothing more, on endpoint 0 neither, and never jumps. */
@@ -117,7 +119,7 @@ export class KatapultFirmware {
         await this.#sendBlock(frame, argument);
         return;
       case COMMAND.sendEof:
-        this.#acknowledge(COMMAND.sendEof, [this.#writer.pagesBegun]);
+        this.#acknowledge(COMMAND.sendEof, [await this.#writer.complete()]);
         return;
       case COMMAND.requestBlock: {
         const block = this.#writer.read(argument, BLOCK_BYTES);

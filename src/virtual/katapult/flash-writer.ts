@@ -1,6 +1,7 @@
 // Virtual bench, Katapult: how it writes the flash it runs from, block by block (Katapult 902f335, src/stm32/flash.c).
 
-import type { FlashMemory, FlashWidth } from '../silicon/flash-memory.ts';
+import type { ChipFlash } from '../cpu.ts';
+import type { FlashWidth } from '../silicon/flash-memory.ts';
 import { flashSizeBytes, sectorAt } from '../silicon/silicon.ts';
 import type { KatapultSettings } from './settings.ts';
 
@@ -13,22 +14,32 @@ export class HardFault extends Error {}
 /** Reset or power fell in the middle: nobody is there any more to go on. */
 export class Interrupted extends Error {}
 
-export class FlashWriter {
-  readonly #flash: FlashMemory;
+/** flash_write_block and flash_complete of one family of chips. */
+export interface BlockWriter {
+  /** memcpy from wherever the host says. Throws HardFault where the core does not survive the read. */
+  read(address: number, length: number): Uint8Array;
+  /** False where it answers less than 0. Takes the flash's time. Throws HardFault and Interrupted. */
+  write(address: number, data: Uint8Array): Promise<boolean>;
+  /** What EOF is answered with. Throws Interrupted. */
+  complete(): Promise<number>;
+}
+
+export class FlashWriter implements BlockWriter {
+  readonly #flash: ChipFlash;
   readonly #settings: KatapultSettings;
   /** FLASH_CR_PSIZE_1 on F4; on H7 CR is written without PSIZE, which is bytes (erase_page, write_block). */
   readonly #width: FlashWidth;
   #pagesBegun = 0;
 
-  constructor(flash: FlashMemory, settings: KatapultSettings) {
+  constructor(flash: ChipFlash, settings: KatapultSettings) {
     this.#flash = flash;
     this.#settings = settings;
     this.#width = flash.mcu.family === 'h7' ? 'x8' : 'x32';
   }
 
   /** page_write_count: erase pages whose first block was written, over the firmware's life. */
-  get pagesBegun(): number {
-    return this.#pagesBegun;
+  complete(): Promise<number> {
+    return Promise.resolve(this.#pagesBegun);
   }
 
   /** memcpy from wherever the host says. Throws HardFault where the core does not survive the read. */
