@@ -1,7 +1,7 @@
 // Pieces of memory from a HEX or ELF file, laid out as the one run of bytes that goes into flash.
 import { hex } from '../errors.ts';
 import { foreignImage, tooLargeImage } from './complaints.ts';
-import { FLASH_START, isFlashAddress, MAX_FLASH } from './memory-map.ts';
+import { MAX_FLASH, memoryMapAt } from './memory-map.ts';
 
 export interface Piece {
   readonly address: number;
@@ -10,7 +10,7 @@ export interface Piece {
   readonly place: string;
 }
 
-/** What erased STM32F4 and H7 flash reads as (RM0390, 3.5; RM0468, 4.3.10), so a gap costs nothing to write. */
+/** What erased flash reads as (RM0390, 3.5; RM0468, 4.3.10; RM0444, 3.3.6; RM0091, 3.2.2; W25Q16JV), so a gap costs nothing to write. */
 export const ERASED = 0xff;
 
 /**
@@ -25,14 +25,15 @@ export const MAX_GAP = 0x20000;
 /** All pieces must lie in flash, close together, and never say two things about one byte. */
 export function flatten(pieces: readonly Piece[], name: string): { address: number; bytes: Uint8Array } {
   const sorted = [...pieces].sort((one, other) => one.address - other.address);
-  const start = sorted[0]?.address ?? FLASH_START;
+  const start = sorted[0]?.address ?? 0;
+  const map = memoryMapAt(start);
   let end = start;
   for (const piece of sorted) {
     const pieceEnd = piece.address + piece.bytes.length;
-    if (!isFlashAddress(piece.address) || pieceEnd > FLASH_START + MAX_FLASH) {
+    if (map === undefined || pieceEnd > map.flashStart + MAX_FLASH) {
       throw foreignImage(
         name,
-        `data for ${hex(piece.address)}, which is not STM32 flash`,
+        `data for ${hex(piece.address)}, which is not flash of an STM32 or RP2040`,
         undefined,
         piece.place,
       );

@@ -37,6 +37,10 @@ const UF2_FAMILIES: Readonly<Record<number, string>> = {
   0x57755a57: 'STM32F4',
 };
 
+/** What `make` leaves for an RP2040, seen in builds of Klipper v0.11 to v0.13 and Katapult v0.0.1. */
+const UF2_ADVICE =
+  'UF2 is for the USB drive of an RP2040. Of Katapult, give the katapult.bin beside it. Klipper built behind Katapult is out/klipper.bin: choose the 16KiB bootloader in make menuconfig, build again and give that; klipper.uf2 is made only without a bootloader. An Octopus takes the klipper.bin built for its STM32.';
+
 /** ESP-IDF, esp_image_header_t: the magic byte, then 1 to 16 segments, then a flash mode of 0 to 5. */
 const ESP_MAGIC = 0xe9;
 
@@ -50,11 +54,7 @@ export function foreignFormat(file: Uint8Array): { what: string; advice: string 
 function uf2(file: Uint8Array): { what: string; advice: string } | undefined {
   if (u32(file, 0) !== UF2_MAGIC[0] || u32(file, 4) !== UF2_MAGIC[1]) return undefined;
   const family = UF2_FAMILIES[u32(file, 28) ?? 0] ?? 'another chip (mostly RP2040)';
-  return {
-    what: `a UF2 file, made for ${family}`,
-    advice:
-      'UF2 is copied to the USB drive of an RP2040 board. An Octopus takes the klipper.bin built for its STM32.',
-  };
+  return { what: `a UF2 file, made for ${family}`, advice: UF2_ADVICE };
 }
 
 function esp(file: Uint8Array): { what: string; advice: string } | undefined {

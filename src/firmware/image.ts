@@ -36,7 +36,7 @@ export function readImage(file: Uint8Array, name: string): FirmwareImage {
   if (readVectors(image.bytes) === undefined) {
     throw foreignImage(
       name,
-      'does not begin with the vectors of an STM32 program',
+      'does not begin with the vectors of an STM32 or RP2040 program',
       undefined,
       `${name}+${hex(0)}`,
     );

@@ -2,11 +2,10 @@
 import { hex } from '../errors.ts';
 import { foreignImage, truncatedImage } from './complaints.ts';
 import { type FirmwareImage, readImage } from './image.ts';
-import { FLASH_START, LINK_OFFSETS } from './memory-map.ts';
 import type { Passport } from './passport.ts';
 import { recognize } from './recognize.ts';
 import { sha256 } from './sha256.ts';
-import { readVectors, type Vectors } from './vectors.ts';
+import { linkBases, readVectors, type Vectors } from './vectors.ts';
 
 export type { Passport } from './passport.ts';
 
@@ -18,7 +17,7 @@ export function inspect(file: Uint8Array, name: string): Passport {
 export function inspectImage(image: FirmwareImage): Passport {
   const { name, format, address, bytes } = image;
   const vectors = readVectors(bytes);
-  if (vectors === undefined) throw foreignImage(name, 'does not begin with the vectors of an STM32 program');
+  if (vectors === undefined) throw foreignImage(name, 'does not begin with the vectors of a program');
   refuseUnreachableEntry(image, vectors);
   const { damage, isCut, ...traits } = recognize(bytes, vectors, address);
   if (isCut) {
@@ -41,7 +40,7 @@ export function inspectImage(image: FirmwareImage): Passport {
 
 /** Wherever the program may be linked, its first instruction must be in the file. */
 function refuseUnreachableEntry({ name, address, bytes }: FirmwareImage, vectors: Vectors): void {
-  const bases = address === null ? LINK_OFFSETS.map((offset) => FLASH_START + offset) : [address];
+  const bases = address === null ? linkBases(vectors) : [address];
   const isInside = bases.some((base) => vectors.entry >= base && vectors.entry + 2 <= base + bytes.length);
   if (isInside) return;
   const where = `the program begins at ${hex(vectors.entry)}`;

@@ -1,4 +1,5 @@
-// The names of STM32 parts as they stand inside images: config MCU in src/stm32/Kconfig of Klipper v0.13 and Katapult v0.0.1.
+// The names of parts as they stand inside images: config MCU in src/stm32/Kconfig and src/rp2040/Kconfig of Klipper v0.13 and
+// Katapult v0.0.1.
 export const MCU_NAMES: readonly string[] = [
   'stm32f031x6',
   'stm32f042x6',
@@ -25,4 +26,5 @@ export const MCU_NAMES: readonly string[] = [
   'stm32h743xx',
   'stm32h750xx',
   'stm32l412xx',
+  'rp2040',
 ];

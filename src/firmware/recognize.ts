@@ -3,15 +3,14 @@ import { hex } from '../errors.ts';
 import { ERASED } from './flatten.ts';
 import { recognizeDeployer, recognizeKatapult } from './katapult-image.ts';
 import { recognizeKlipper } from './klipper-image.ts';
-import { FLASH_START, LINK_OFFSETS } from './memory-map.ts';
 import { NOTHING_KNOWN, type Resident, type Traits } from './passport.ts';
 import { sha256 } from './sha256.ts';
 import { recognizeStock } from './stock-image.ts';
-import { readVectors, type Vectors } from './vectors.ts';
+import { linkBases, readVectors, type Vectors } from './vectors.ts';
 
 /** `likely`: where the program is thought to be linked; every other address is tried after it. */
 export function recognize(bytes: Uint8Array, vectors: Vectors, likely: number | null): Traits {
-  const everywhere = LINK_OFFSETS.map((offset) => FLASH_START + offset);
+  const everywhere = linkBases(vectors);
   const bases = likely === null ? everywhere : [likely, ...everywhere.filter((base) => base !== likely)];
   return (
     recognizeKatapult(bytes, vectors) ??

@@ -3,9 +3,9 @@
 // Both share their start-up (src/generic/armcm_boot.c; Katapult also armcm_canboot.c): a short first stage, then a second
 // stage that copies .data from the end of the flash image to RAM. The addresses stand in the code as literals, so the exact
 // end of the program can be read from it: a shorter file is cut, and in a chip the program can be told from what lies behind.
-// Seen to hold in builds of Klipper v0.9 to v0.13 and Katapult v0.0.1 by gcc 7, 9 and 12 for Cortex-M0, M3, M4 and M7.
+// Seen to hold in builds of Klipper v0.9 to v0.13 and Katapult v0.0.1 by gcc 7, 9 and 12 for Cortex-M0, M0+, M3, M4 and M7.
 import { u16, u32 } from './bytes.ts';
-import { isFlashAddress, sameRam } from './memory-map.ts';
+import { isFlashAddress, memoryMapAt, sameRam } from './memory-map.ts';
 
 /** The second stage is a few hundred bytes with all that the compiler put into it. */
 const SECOND_STAGE_BYTES = 2048;
@@ -40,7 +40,8 @@ export function klipperSecondStage(
   const { literals } = loadedLiterals(bytes, entryOffset, 2 * FIRST_STAGE.length);
   const target = literals.find((value) => value !== stackPointer);
   if (!literals.includes(stackPointer) || target === undefined) return undefined;
-  return target % 2 === 1 && target > base && isFlashAddress(target) ? target - 1 - base : undefined;
+  const isCode = target % 2 === 1 && target > base && isInFlashOf(base, target);
+  return isCode ? target - 1 - base : undefined;
 }
 
 /** Where the unconditional branch at `offset` goes: Katapult's ResetHandler is nothing else (B, encodings T2 and T4). */
@@ -57,30 +58,49 @@ export function branchTarget(bytes: Uint8Array, offset: number): number | undefi
   return offset + 4 + signed(distance, 25);
 }
 
+/** What the second stage copies from the end of the image to RAM: variables, and on an RP2040 nearly all code and constants. */
+export interface DataCopy {
+  /** Where it begins in the file. */
+  readonly offset: number;
+  readonly sizeBytes: number;
+  readonly ramStart: number;
+}
+
 /**
- * The program's length in flash. The second stage loads the two ends of .data in RAM and then its copy in flash,
- * which is the last thing in the image; undefined where no such three literals follow each other.
+ * The second stage loads the two ends of .data in RAM and then its copy in flash, which is the last thing in the image;
+ * undefined where no such three literals follow each other.
  */
-export function programLength(bytes: Uint8Array, base: number, secondStage: number): number | undefined {
+export function dataCopy(bytes: Uint8Array, base: number, secondStage: number): DataCopy | undefined {
+  const map = memoryMapAt(base);
   const { literals } = loadedLiterals(bytes, secondStage, SECOND_STAGE_BYTES);
   for (const [index, copy] of literals.entries()) {
     const [one, other] = [literals[index - 2], literals[index - 1]];
-    if (one === undefined || other === undefined || !sameRam(one, other)) continue;
-    if (copy % 4 === 0 && copy > base + secondStage && isFlashAddress(copy))
-      return copy - base + Math.abs(one - other);
+    if (map === undefined || one === undefined || other === undefined || !sameRam(map, one, other)) continue;
+    if (copy % 4 === 0 && copy > base + secondStage && isFlashAddress(map, copy))
+      return { offset: copy - base, sizeBytes: Math.abs(one - other), ramStart: Math.min(one, other) };
   }
   return undefined;
 }
 
-/** The same as traits. A second stage beyond the bytes, or one that loads from beyond them, shows the program cut. */
+/** Where the byte at `offset` in the file lies while the program runs. */
+export function runtimeAddress(base: number, offset: number, copy: DataCopy | undefined): number {
+  if (copy === undefined || offset < copy.offset || offset >= copy.offset + copy.sizeBytes)
+    return base + offset;
+  return copy.ramStart + offset - copy.offset;
+}
+
+/** The program's length in flash, as traits. A second stage beyond the bytes, or one that loads from beyond them, shows the program cut. */
 export function extent(
   bytes: Uint8Array,
   base: number,
   secondStage: number | undefined,
 ): { programBytes: number | null; isCut: boolean } {
   if (secondStage === undefined) return { programBytes: null, isCut: false };
-  const length = programLength(bytes, base, secondStage);
-  if (length !== undefined) return { programBytes: length, isCut: length > bytes.length };
+  const copy = dataCopy(bytes, base, secondStage);
+  if (copy !== undefined) {
+    const length = copy.offset + copy.sizeBytes;
+    return { programBytes: length, isCut: length > bytes.length };
+  }
   const { isCut } = loadedLiterals(bytes, secondStage, SECOND_STAGE_BYTES);
   return { programBytes: null, isCut: isCut || secondStage >= bytes.length };
 }
@@ -122,4 +142,9 @@ function literalOffset(first: number, second: number | undefined, at: number): n
 
 function signed(value: number, bits: number): number {
   return value >= 2 ** (bits - 1) ? value - 2 ** bits : value;
+}
+
+function isInFlashOf(base: number, address: number): boolean {
+  const map = memoryMapAt(base);
+  return map !== undefined && isFlashAddress(map, address);
 }

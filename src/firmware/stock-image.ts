@@ -1,6 +1,6 @@
 // BIGTREETECH's own bootloader, which flashes firmware.bin from the SD card.
 import { alignedWords, asciiBytes, indexOf } from './bytes.ts';
-import { FLASH_START } from './memory-map.ts';
+import { STM32 } from './memory-map.ts';
 import { NOTHING_KNOWN, type Traits } from './passport.ts';
 import type { Vectors } from './vectors.ts';
 
@@ -15,12 +15,12 @@ const LAUNCH_ADDRESSES = [0x08008000, 0x08020000] as const;
 
 export function recognizeStock(bytes: Uint8Array, vectors: Vectors): Traits | undefined {
   const own = bytes.subarray(0, MAX_LENGTH);
-  if (vectors.entry - FLASH_START >= own.length) return undefined;
+  if (vectors.map !== STM32 || vectors.entry - STM32.flashStart >= own.length) return undefined;
   if (!FILE_NAMES.every((name) => indexOf(own, name) >= 0)) return undefined;
   return {
     ...NOTHING_KNOWN,
     kind: 'stock-bootloader',
-    linkAddress: FLASH_START,
+    linkAddress: STM32.flashStart,
     launchAddress: launchAddress(own),
   };
 }

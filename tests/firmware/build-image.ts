@@ -198,7 +198,7 @@ export function putWords(bytes: Uint8Array, at: number, values: readonly number[
 }
 
 /** cpsid i; ldr r3; ldr r2; mov sp, r3; bx r2; nop; then the two literals. */
-function firstStage(stackTop: number, secondStage: number): Uint8Array {
+export function firstStage(stackTop: number, secondStage: number): Uint8Array {
   const code = Uint8Array.of(
     0x72,
     0xb6,
@@ -219,7 +219,7 @@ function firstStage(stackTop: number, secondStage: number): Uint8Array {
 }
 
 /** One ldr r0, [pc, #n] for each value, and the pool behind them. Must stand at a multiple of four. */
-function loads(values: readonly number[]): Uint8Array {
+export function loads(values: readonly number[]): Uint8Array {
   const poolAt = aligned(2 * values.length);
   const code = new Uint8Array(poolAt + 4 * values.length);
   for (const index of values.keys()) {
@@ -237,10 +237,10 @@ function wideBranch(distance: number): Uint8Array {
   return Uint8Array.of(0x00, 0xf0, low & 0xff, low >> 8);
 }
 
-function wide(text: string): Uint8Array {
+export function wide(text: string): Uint8Array {
   return Uint8Array.from([...ASCII.encode(text)].flatMap((code) => [code, 0]));
 }
 
-function aligned(value: number): number {
+export function aligned(value: number): number {
   return (value + 3) & ~3;
 }

@@ -6,6 +6,7 @@ import { readDictionary } from '../../src/firmware/dictionary.ts';
 import { inspect } from '../../src/firmware/inspect.ts';
 import { recognizeAt } from '../../src/firmware/recognize.ts';
 import * as build from './build-image.ts';
+import { CHIPS, toolheadDeployer, toolheadKatapult, toolheadKlipper } from './build-toolhead.ts';
 
 const CODES = ['image-empty', 'image-truncated', 'image-foreign', 'image-too-large'];
 const APP = build.FLASH + 0x8000;
@@ -27,6 +28,11 @@ const valid = {
   katapult: build.katapult(),
   deployer: build.deployer(),
   stock: build.stockBootloader(),
+  'rp2040 klipper': toolheadKlipper(CHIPS.rp2040),
+  'rp2040 klipper with second stage': toolheadKlipper(CHIPS.rp2040, { base: CHIPS.rp2040.flash }),
+  'rp2040 katapult': toolheadKatapult(CHIPS.rp2040),
+  'rp2040 deployer': toolheadDeployer(CHIPS.rp2040),
+  'g0b1 klipper': toolheadKlipper(CHIPS.stm32g0b1xx),
   hex: new TextEncoder().encode(build.intelHex(build.katapult(), build.FLASH)),
   elf: build.elf([
     { address: APP, bytes: build.klipper() },

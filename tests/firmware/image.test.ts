@@ -151,7 +151,7 @@ describe('files that are no firmware for an STM32', () => {
     ['a Motorola S-record file', bytesOf('S00600004844521B\nS1130000')],
     ['a text file, not firmware', bytesOf('CONFIG_MACH_STM32=y\n')],
     ['does not begin with the vectors', build.noise(4096)],
-    ['does not begin with the vectors', bytesOf('\0\0\x02\x20\x01\x01\0\x10' + '\0'.repeat(200))],
+    ['does not begin with the vectors', bytesOf('\0\0\x02\x20\x01\x01\0\x30' + '\0'.repeat(200))],
   ])('%s', (what, file) => {
     const refusal = refusalOf(() => readImage(file, 'file.bin'));
     expect(refusal.code).toBe('image-foreign');
