@@ -73,9 +73,14 @@ class FakeNode {
 
   constructor(clock: VirtualClock, options: WorldNode, say: (frame: CanFrame) => void) {
     [this.#clock, this.#options, this.#say] = [clock, options, say];
-    this.admin = new CanAdmin(options.uuid, options.runs, options.nodeId ?? 0, () => {
-      if (options.hasKatapult !== false) this.#restartAs('katapult');
+    this.admin = new CanAdmin(options.uuid, {
+      reboot: () => {
+        if (options.hasKatapult !== false) this.#restartAs('katapult');
+      },
+      conflict: () => {},
     });
+    this.admin.start(options.runs);
+    if (options.nodeId !== undefined) this.admin.assign(options.nodeId);
     this.peer = new KatapultPeer(options);
     this.#mcu = this.#newMcu();
   }
@@ -104,9 +109,8 @@ class FakeNode {
 
   #restartAs(program: CanProgram): void {
     this.#isUp = false;
-    this.admin.nodeId = 0;
     this.#later(this.#options.rebootMs ?? 30, () => {
-      this.admin.program = program;
+      this.admin.start(program);
       this.#isUp = true;
       if (program === 'klipper') this.#mcu = this.#newMcu();
     });
