@@ -13,7 +13,7 @@ const configured = {
   configured: ['octopus-v1.1-f446', 'octopus-pro-f446'],
   place: (name: string) => ({
     ...models.place(name),
-    pins: name === 'octopus-pro-f446' ? { boot0: 'none', nrst: 'none' } : PINS,
+    pins: name === 'octopus-pro-f446' ? undefined : PINS,
   }),
 };
 

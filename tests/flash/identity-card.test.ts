@@ -317,7 +317,11 @@ describe.each(TWO_BOARDS)('two %s whose ROMs are alike', (board) => {
       busPath: '1-1.3',
       boards: [{ board, uid: OTHER, busPath: '1-1.1', lines }],
     });
-    const place: TestBench['place'] = { ...left.place, board: { ...left.place.board, name: 'right' }, pins: PINS };
+    const place: TestBench['place'] = {
+      ...left.place,
+      board: { ...left.place.board, name: 'right' },
+      pins: PINS,
+    };
     return { left, right: { ...left, place } };
   }
   const cards = async ({ left, right }: { left: TestBench; right: TestBench }) =>
