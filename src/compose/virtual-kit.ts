@@ -18,6 +18,8 @@ import { pathsFor } from './paths.ts';
 export interface VirtualKit {
   readonly kit: JobKit;
   readonly bench: VirtualBench;
+  /** How many toolheads were asked for, now or when the board was kept. */
+  readonly nodes: number | undefined;
   readonly dispose: () => Promise<void>;
 }
 
@@ -59,6 +61,7 @@ export async function openVirtualKit(
     return {
       kit: { can, clock, gpio, printer, serial, usb, store, locks: heldLocks },
       bench,
+      nodes,
       dispose: async () => {
         bench.dispose();
         await release();

@@ -1,7 +1,7 @@
 // Composition, `octopus virtual serve` and `attach`: a bench in real time behind USB/IP, usbredir and a terminal.
 import type { Settings, VirtualServing } from '../cli/world.ts';
 import { OctopusError } from '../errors.ts';
-import { loadVirtualBoard } from '../virtual/board-data.ts';
+import { canRole, loadVirtualBoard } from '../virtual/board-data.ts';
 import { kindFirmwareSettings } from '../virtual/firmware-settings.ts';
 import { NO_HOST_TIMES, serveBench } from '../virtual/serve/serve.ts';
 import { keepAttached } from '../virtual/serve/vhci.ts';
@@ -28,7 +28,7 @@ export async function serveVirtual(settings: Settings, asked: VirtualServing): P
     throw new OctopusError('bad-parameter', 'no virtual board is named', {
       advice: 'Name one: octopus virtual serve octopus-v1.1-f446.',
     });
-  const { bench, dispose } = await openVirtualKit({ ...settings, fast: false }, board, {
+  const { bench, nodes, dispose } = await openVirtualKit({ ...settings, fast: false }, board, {
     clock: 'real',
     ...(asked.isKind === true
       ? { rom: kindRomSettings(loadMcu(loadVirtualBoard(board).mcu).name), firmware: kindFirmwareSettings() }
@@ -45,8 +45,8 @@ export async function serveVirtual(settings: Settings, asked: VirtualServing): P
   };
   process.on('SIGUSR2', press);
   try {
-    // Nobody of the bench is to use what others are offered.
-    bench.can.unplugAdapter();
+    // The two are for a board that is a bridge or becomes one; an adapter is there for those who ask for toolheads.
+    if (nodes === undefined && canRole(bench.state) !== 'node') bench.can.unplugAdapter();
     const served = await serveBench(bench, asked, tell);
     for (const place of served.places) tell(place);
     tell(`${board} is served until this program is stopped; kill -USR2 ${process.pid} presses its reset.`);

@@ -77,6 +77,8 @@ export interface VirtualBench {
   readonly store: MemoryStore;
   readonly locks: MemoryLocks;
   readonly faults: BenchFaults;
+  /** What was left on the first board. */
+  readonly state: BoardState;
   /** The first board, and its flash and lines. */
   readonly board: VirtualBoard;
   readonly flash: FlashMemory;
@@ -158,6 +160,7 @@ export async function createBench(options: BenchOptions = {}): Promise<VirtualBe
     store: new MemoryStore(clock),
     locks: new MemoryLocks(),
     faults,
+    state: options.state ?? 'used',
     board,
     flash: board.flash,
     lines: board.lines,

@@ -135,6 +135,10 @@ export class VirtualCan implements CanHost {
     if (this.#adapterState !== 'absent') this.#setAdapter(state);
   }
 
+  get hasAdapter(): boolean {
+    return this.#adapterState !== 'absent';
+  }
+
   /** The adapter's USB cable. */
   unplugAdapter(): void {
     this.#adapter?.end('gone');

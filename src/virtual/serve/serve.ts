@@ -11,6 +11,7 @@ import { boardPort, permanentPort, type ServedDevice, type ServedPort } from './
 import { servePty } from './pty.ts';
 import { serveUsbip } from './usbip-server.ts';
 import { serveUsbredir } from './usbredir-host.ts';
+import { createCandleUsb } from '../usb-candle.ts';
 import { createViperboard } from './viperboard.ts';
 
 /** For a bench that is served: the kernel that enumerates the board is a real one, and takes its own time. */
@@ -18,13 +19,15 @@ export const NO_HOST_TIMES: Partial<BenchTimes> = { enumerateMs: 0, ttyMs: 0, ud
 
 /** The expander's place: a bus of its own, as it is not the board's. */
 export const EXPANDER_BUS_ID = '9-1';
-/** Its lines on "viperboard gpio a". */
+/** The CAN adapter's, where the bench's bus hangs on one. */
+export const ADAPTER_BUS_ID = '9-2';
+/** The expander's lines on "viperboard gpio a". */
 export const EXPANDER_LINES = { boot0: 0, nrst: 1 } as const;
 
 export interface ServeOptions {
-  /** TCP port on this machine only, or path of a Unix socket: USB/IP with board and expander. */
+  /** TCP port on this machine only, or path of a Unix socket: USB/IP with board, expander and CAN adapter. */
   readonly usbip?: string;
-  /** Path of a Unix socket: usbredir with the board; the same with `.gpio` behind it: with the expander. */
+  /** Path of a Unix socket: usbredir with the board; the same with `.gpio` behind it: with the expander, `.can`: the adapter. */
   readonly usbredir?: string;
   /** Where a link to the board's pseudo-terminal appears. */
   readonly pty?: string;
@@ -51,6 +54,11 @@ export async function serveBench(
   const { port } = socket;
   const expander = await permanentPort(EXPANDER_BUS_ID, expanderOf(bench.lines));
   const endings: (() => void)[] = [() => socket.close(), () => expander.hide(), watch(bench, port, tell)];
+  const adapter = can.hasAdapter ? await permanentPort(ADAPTER_BUS_ID, createCandleUsb(can.wire)) : undefined;
+  // Nobody of the bench is to use what others are offered.
+  can.unplugAdapter();
+  const others = adapter === undefined ? [expander] : [expander, adapter];
+  if (adapter !== undefined) endings.push(() => adapter.hide());
   const places: string[] = [];
   let usbipPort: number | undefined;
   const listen = async (where: string, serve: (client: Socket) => void): Promise<number | undefined> => {
@@ -60,14 +68,19 @@ export async function serveBench(
   };
   try {
     if (options.usbip !== undefined) {
-      usbipPort = await listen(options.usbip, (client) => serveUsbip(client, [port, expander]));
+      usbipPort = await listen(options.usbip, (client) => serveUsbip(client, [port, ...others]));
       const at = usbipPort === undefined ? options.usbip : `127.0.0.1:${usbipPort}`;
-      places.push(`USB/IP ${at}: ${port.busId} the board, ${EXPANDER_BUS_ID} BOOT0 and NRST`);
+      const can0 = adapter === undefined ? '' : `, ${ADAPTER_BUS_ID} a CAN adapter`;
+      places.push(`USB/IP ${at}: ${port.busId} the board, ${EXPANDER_BUS_ID} BOOT0 and NRST${can0}`);
     }
     if (options.usbredir !== undefined) {
       await listen(options.usbredir, (client) => serveUsbredir(client, port));
       await listen(`${options.usbredir}.gpio`, (client) => serveUsbredir(client, expander));
       places.push(`usbredir ${options.usbredir}: the board, ${options.usbredir}.gpio: BOOT0 and NRST`);
+      if (adapter !== undefined) {
+        await listen(`${options.usbredir}.can`, (client) => serveUsbredir(client, adapter));
+        places.push(`usbredir ${options.usbredir}.can: a CAN adapter`);
+      }
     }
     if (options.pty !== undefined) {
       endings.push(servePty(port, options.pty, tell));
