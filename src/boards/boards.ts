@@ -42,7 +42,7 @@ export function boardByName(name: string): Board {
   if (board !== undefined) return board;
   throw new OctopusError('unknown-board', `there is no board "${name}"`, {
     place: 'board',
-    advice: `Known boards: ${boardNames().join(', ')}.`,
+    advice: `Known boards: ${boardNames().join(', ')}; on a CAN bus: ${toolheadNames().join(', ')}.`,
   });
 }
 

@@ -1,7 +1,7 @@
 // Composition, both configuration files together: which boards there are, how they are wired, whose printer they are.
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { boardByName, boardNames } from '../boards/boards.ts';
+import { boardByName, boardNames, toolheadNames } from '../boards/boards.ts';
 import { ROUTES } from '../boards/types.ts';
 import type { HostSettings } from '../config/host-settings.ts';
 import { readSettings, type BoardSettings, type PrinterSettings, type Settings } from '../config/settings.ts';
@@ -35,7 +35,7 @@ export async function readConfiguration(paths: Paths): Promise<Configuration> {
   const facts = {
     home: paths.home,
     printerData: paths.printerData,
-    knownBoards: boardNames(),
+    knownBoards: [...boardNames(), ...toolheadNames()],
     knownRoutes: ROUTES,
   };
   const settings = readSettings(decodeConfig(bytes, paths.config), paths.config, facts);

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { OctopusError, asOctopusError } from '../errors.ts';
 import type { JobEvent } from '../jobs/job.ts';
 import { Deframer, frame } from '../moonraker/framing.ts';
+import { PacedEvents } from '../moonraker/paced-events.ts';
 import { Serving, errorAnswer, isObject, type MethodTable, type Params } from '../moonraker/serving.ts';
 import type { Clock } from '../ports/clock.ts';
 import { later } from '../moonraker/later.ts';
@@ -29,13 +30,14 @@ export class LocalSocket {
   readonly #server: Server;
   readonly #path: string;
   readonly #clients = new Set<Socket>();
-
   readonly #clock: Clock;
+  readonly #events: PacedEvents;
 
   private constructor(path: string, server: Server, clock: Clock) {
     this.#path = path;
     this.#clock = clock;
     this.#server = server;
+    this.#events = new PacedEvents(clock, (event) => this.#send(event));
   }
 
   /** The caller holds the daemon's lock: a socket that lies there is a dead one's. Throws `store-failed`. */
@@ -59,7 +61,12 @@ export class LocalSocket {
     }
   }
 
+  /** To all clients: progress as often as through Moonraker, everything else at once. */
   tell(event: JobEvent): void {
+    this.#events.tell(event);
+  }
+
+  #send(event: JobEvent): void {
     const bytes = frame(JSON.stringify({ jsonrpc: '2.0', method: JOB_NOTIFICATION, params: [event] }));
     for (const client of this.#clients) send(client, bytes);
   }

@@ -2,11 +2,12 @@
 import { romOf } from '../boards/boards.ts';
 import type { Mcu } from '../boards/types.ts';
 import { OctopusError } from '../errors.ts';
+import type { WritePlan } from '../firmware/plan.ts';
 import { describeDfu } from '../protocol/dfu-descriptor.ts';
 import type { DfuAnswer, DfuRequest, DfuTalk, DfuTransfer, TransferAnswer } from '../protocol/dfu.ts';
 import { settle, type DfuseLink } from '../protocol/dfuse-exchange.ts';
 import { eraseSector, leave, readRun, setAddress, writeRun } from '../protocol/dfuse.ts';
-import type { Step } from '../ports/recorder.ts';
+import type { Recorder, Step } from '../ports/recorder.ts';
 import type { UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
 import { converse } from './converse.ts';
@@ -47,18 +48,12 @@ export async function openDfuseBootloader(
       },
       write: async (plan, hooks) => {
         await talk(settle());
-        let begun = false;
-        // The first step waits for its record. Behind it a disk that is full must not leave a half-written board.
-        const note = async (step: Step): Promise<void> => {
-          const onRecord = kit.recorder.before(step);
-          await (begun ? onRecord.catch(() => {}) : onRecord);
-          begun = true;
-        };
+        const nextStep = recordAhead(kit.recorder, stepsOf(plan));
         const eraseTotal = plan.erase.reduce((sum, sector) => sum + sector.sizeBytes, 0);
         let erased = 0;
         for (const sector of plan.erase) {
           hooks.erasing(erased, eraseTotal);
-          await note({ kind: 'erase', address: sector.address, sizeBytes: sector.sizeBytes });
+          await nextStep();
           await talk(eraseSector(link, sector.address));
           erased += sector.sizeBytes;
         }
@@ -67,7 +62,7 @@ export async function openDfuseBootloader(
         let written = 0;
         hooks.writing(0, writeTotal);
         for (const run of plan.write) {
-          await note({ kind: 'write', address: run.address, sizeBytes: run.bytes.length });
+          await nextStep();
           await talk(writeRun(link, run.address, run.bytes), (done) =>
             hooks.writing(written + done, writeTotal),
           );
@@ -90,6 +85,30 @@ export async function openDfuseBootloader(
     await device.close();
     throw error;
   }
+}
+
+function stepsOf(plan: WritePlan): readonly Step[] {
+  return [
+    ...plan.erase.map(({ address, sizeBytes }) => ({ kind: 'erase' as const, address, sizeBytes })),
+    ...plan.write.map(({ address, bytes }) => ({ kind: 'write' as const, address, sizeBytes: bytes.length })),
+  ];
+}
+
+/**
+ * Called before each step: resolves when it is on record. The record of the one after it is made while the chip is at work.
+ * The first step waits for its record; behind it a disk that is full must not leave a half-written board.
+ */
+function recordAhead(recorder: Recorder, steps: readonly Step[]): () => Promise<void> {
+  const left = [...steps];
+  let onRecord: Promise<void> | undefined;
+  const record = async (): Promise<void> => {
+    const step = left.shift();
+    if (step !== undefined) await recorder.before(step);
+  };
+  return async () => {
+    await (onRecord ?? record());
+    onRecord = record().catch(() => {});
+  };
 }
 
 /** Carries out what the core asks. A STALL or a time-out goes back into the core; a lost device is an exception. */

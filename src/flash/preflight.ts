@@ -3,9 +3,10 @@ import { flashSizeBytes } from '../boards/boards.ts';
 import type { Board } from '../boards/types.ts';
 import { OctopusError, hex } from '../errors.ts';
 import { inspectImage } from '../firmware/inspect.ts';
-import type { Passport } from '../firmware/passport.ts';
+import type { Passport, Resident } from '../firmware/passport.ts';
 import { readImage } from '../firmware/image.ts';
 import { sectorsOf, type PlannedImage, type PlanSector } from '../firmware/plan.ts';
+import { judgeForNode } from '../firmware/node-rules.ts';
 import { judgeKind, judgeWrite, type AtFlashBase } from '../firmware/write-rules.ts';
 
 export interface ImageFile {
@@ -40,6 +41,7 @@ export function preflight(board: Board, file: ImageFile, options: FlashOptions):
   const read = readImage(file.bytes, file.name);
   const passport = inspectImage(read);
   const { mcu } = board;
+  if (board.kind === 'toolhead') judgeForNode(passport, nodeOf(board, null));
   if (passport.mcu !== null && passport.mcu !== mcu.name) {
     throw new OctopusError(
       'wrong-mcu',
@@ -95,9 +97,24 @@ export function preflight(board: Board, file: ImageFile, options: FlashOptions):
   };
 }
 
-/** Checks the plan against what was really read from the chip's first bytes. Throws a refusal. */
-export function judgePlan(plan: FlashPlan, options: FlashOptions, resident: AtFlashBase): void {
+/**
+ * Checks the plan against what was really read from the chip: what lies at its start, and the application, which has
+ * talked on this bus. Throws a refusal.
+ */
+export function judgePlan(
+  plan: FlashPlan,
+  options: FlashOptions,
+  resident: AtFlashBase,
+  application: Pick<Resident, 'canFrequency' | 'transport'>,
+): void {
+  const { board, passport } = plan;
+  if (board.kind === 'toolhead') judgeForNode(passport, nodeOf(board, application.canFrequency));
   judgeWrite(intentOf(plan.board, plan.passport, plan.image.address, options), resident);
+}
+
+/** A toolhead as the rules for nodes see it; the bitrate of its bus is known by what runs there now. */
+function nodeOf({ name, mcu, applicationAddress }: Board, bitrate: number | null) {
+  return { name, mcu: mcu.name, launchAddress: applicationAddress, bitrate };
 }
 
 function intentOf(board: Board, passport: Passport, address: number, options: FlashOptions) {

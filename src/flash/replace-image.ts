@@ -80,7 +80,7 @@ async function decide(
   owed: WritePlan,
 ): Promise<Decided> {
   const { board, image } = plan;
-  judgePlan(plan, options, look.atBase);
+  judgePlan(plan, options, look.atBase, look.application);
   const isFirstContact = look.worthKeeping.what === 'whole';
   const backup = owed.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
   const before =

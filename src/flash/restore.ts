@@ -57,7 +57,7 @@ export async function restore(
 }
 
 /** A copy goes back where it came from. Its passport tells the application in it, or else what it begins with. */
-function planOf({ board }: BoardPlace, record: BackupRecord, bytes: Uint8Array): FlashPlan {
+function planOf({ board }: BoardPlace, record: BackupRecord, kept: Uint8Array): FlashPlan {
   if (record.mcu !== board.mcu.name) {
     throw new OctopusError(
       'wrong-mcu',
@@ -68,31 +68,43 @@ function planOf({ board }: BoardPlace, record: BackupRecord, bytes: Uint8Array):
       },
     );
   }
+  const { address, bytes } = reachable(board, record.address, kept);
   const {
     kind,
     damage: _damage,
     address: _address,
     isCut: _isCut,
     ...traits
-  } = mainFirmware(board, record.address, bytes);
-  const sectors = sectorsOf(board.mcu.sectors, record.address, bytes.length);
+  } = mainFirmware(board, address, bytes);
+  const sectors = sectorsOf(board.mcu.sectors, address, bytes.length);
   return {
     board,
     passport: {
       ...traits,
       kind: kind === 'blank' ? 'unknown' : kind,
-      name: `backup ${record.id} (${hex(record.address)})`,
+      name: `backup ${record.id} (${hex(address)})`,
       format: 'bin',
-      containerAddress: record.address,
+      containerAddress: address,
       sizeBytes: bytes.length,
       sha256: record.sha256,
       initialStackPointer: 0,
       resetVector: 0,
     },
-    image: { address: record.address, bytes },
+    image: { address, bytes },
     sectors,
     expectMs: estimateMs(board, sectors, bytes.length),
   };
+}
+
+/** Through a toolhead's Katapult only what lies behind it goes back: it does not write over itself. */
+function reachable(
+  { kind, applicationAddress }: Board,
+  address: number,
+  bytes: Uint8Array,
+): { readonly address: number; readonly bytes: Uint8Array } {
+  const before = applicationAddress - address;
+  if (kind !== 'toolhead' || before <= 0) return { address, bytes };
+  return { address: applicationAddress, bytes: bytes.subarray(before) };
 }
 
 function mainFirmware(board: Board, address: number, bytes: Uint8Array): Resident {

@@ -1,6 +1,6 @@
 // Hardware, port Store: files below one folder, for its owner only. What was written is on the disk.
 import { randomUUID } from 'node:crypto';
-import { mkdir, open, readFile, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { dirname, join, relative, sep } from 'node:path';
 import { OctopusError } from '../errors.ts';
 import type { Store } from '../ports/store.ts';
@@ -11,6 +11,8 @@ const UNFINISHED = '~';
 
 export class FileStore implements Store {
   readonly #root: string;
+  /** Folders that are there and were swept, and when. */
+  readonly #swept = new Map<string, number>();
 
   /** @param root the folder; made at the first write, with mode 0700 */
   constructor(root: string) {
@@ -33,8 +35,7 @@ export class FileStore implements Store {
     const folder = dirname(path);
     const unfinished = join(folder, `${UNFINISHED}${randomUUID()}`);
     try {
-      await this.#makeFolder(folder);
-      const file = await open(unfinished, 'wx', 0o600);
+      const file = await this.#create(unfinished);
       try {
         await file.writeFile(bytes);
         await file.sync();
@@ -83,6 +84,21 @@ export class FileStore implements Store {
       });
     }
     return join(this.#root, ...key.split('/'));
+  }
+
+  async #create(path: string): Promise<FileHandle> {
+    const folder = dirname(path);
+    const sweptAt = this.#swept.get(folder) ?? Number.NEGATIVE_INFINITY;
+    if (Date.now() - sweptAt < SWEEP_AFTER_MS) {
+      // Somebody may have taken the folder away.
+      const file = await open(path, 'wx', 0o600).catch((error: unknown) => {
+        if (errnoOf(error) !== 'ENOENT') throw error;
+      });
+      if (file !== undefined) return file;
+    }
+    await this.#makeFolder(folder);
+    this.#swept.set(folder, Date.now());
+    return open(path, 'wx', 0o600);
   }
 
   /** A new folder is an entry of its parent: without syncing that, a power cut takes the folder and all in it. */

@@ -1,11 +1,12 @@
-// Hardware, port UsbBus: what sysfs tells, with hot-plug events of udevd and a look every 200 ms for hosts without it.
-// Transfers go straight to usbfs where koffi loads, through the package usb where it does not.
+// Hardware, port UsbBus: what sysfs tells, with hot-plug events and a look every 200 ms as a net. Where koffi loads,
+// events are the kernel's own and transfers go straight to usbfs; else both come through the package usb (udevd's events).
 import { existsSync } from 'node:fs';
 import type { Unsubscribe, UsbBus, UsbChange, UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import { loadLibc, type Libc } from './libc.ts';
 import { openDfu } from './usb-dfu.ts';
-import { loadUsb, type NativeEmitter, type NativeUsb } from './usb-native.ts';
+import { loadUsb, type NativeUsb } from './usb-native.ts';
 import { UsbTree } from './usb-tree.ts';
+import { hearKernel } from './usb-uevents.ts';
 import { openUsbfs } from './usb-usbfs.ts';
 
 const LOOK_EVERY_MS = 200;
@@ -16,7 +17,7 @@ export interface UsbRoots {
   readonly proc?: string;
   readonly load?: () => Promise<NativeUsb>;
   readonly libc?: () => Promise<Libc | string>;
-  /** `usb` or `usbfs` where the way of transfers is not to be chosen by what loads: OCTOPUS_USB. */
+  /** `usb` or `usbfs` where the choice is not to be made by what loads: OCTOPUS_USB. */
   readonly force?: string | undefined;
 }
 
@@ -51,9 +52,13 @@ export class HardwareUsb implements UsbBus {
     // One function may listen twice.
     const own = (change: UsbChange): void => listener(change);
     this.#listeners.add(own);
-    this.#watching ??= new Watching(this.#tree, this.#load, (change) => {
-      for (const each of this.#listeners) each(change);
-    });
+    this.#watching ??= new Watching(
+      this.#tree,
+      (onEvent) => this.#hear(onEvent),
+      (change) => {
+        for (const each of this.#listeners) each(change);
+      },
+    );
     return () => {
       this.#listeners.delete(own);
       if (this.#listeners.size > 0) return;
@@ -67,27 +72,47 @@ export class HardwareUsb implements UsbBus {
     const libc = await this.#libc();
     return typeof libc === 'string' ? openDfu(info, places, this.#load) : openUsbfs(info, places, libc);
   }
+
+  async #hear(onEvent: () => void): Promise<Deafen> {
+    const libc = await this.#libc();
+    if (typeof libc !== 'string') return hearKernel(libc, onEvent);
+    const emitter = new (await this.#load()).Emitter();
+    await emitter.addAttach(onEvent);
+    await emitter.addDetach(onEvent);
+    return async () => {
+      await emitter.removeAttach();
+      await emitter.removeDetach();
+    };
+  }
 }
+
+/** How to stop hearing. */
+type Deafen = () => Promise<void> | void;
 
 /** From the first listener to the last: tells how each look differs from the one before. */
 class Watching {
   readonly #tree: UsbTree;
   readonly #tell: (change: UsbChange) => void;
-  readonly #events: Promise<NativeEmitter | undefined>;
+  readonly #events: Promise<Deafen>;
   readonly #timer: NodeJS.Timeout | undefined;
   #before: readonly UsbDeviceInfo[] | undefined;
   #looking: Promise<void> | undefined;
   #isAgain = false;
   #isOver = false;
 
-  constructor(tree: UsbTree, load: () => Promise<NativeUsb>, tell: (change: UsbChange) => void) {
+  constructor(
+    tree: UsbTree,
+    hear: (onEvent: () => void) => Promise<Deafen>,
+    tell: (change: UsbChange) => void,
+  ) {
     [this.#tree, this.#tell] = [tree, tell];
     // Where the kernel has no USB nothing will ever come, and the package would have nothing to listen to.
     if (!existsSync(tree.root)) {
-      this.#events = Promise.resolve(undefined);
+      this.#events = Promise.resolve(ignore);
       return;
     }
-    this.#events = this.#listen(load).catch((): undefined => undefined);
+    // Without udevd, or without leave to hear it, the looks alone must do.
+    this.#events = hear(() => this.#look()).catch(() => ignore);
     this.#timer = setInterval(() => this.#look(), LOOK_EVERY_MS);
     this.#look();
   }
@@ -99,18 +124,8 @@ class Watching {
   }
 
   async #forget(): Promise<void> {
-    const emitter = await this.#events;
-    await emitter?.removeAttach();
-    await emitter?.removeDetach();
-  }
-
-  /** Without udevd, or without leave to hear it, the looks alone must do. */
-  async #listen(load: () => Promise<NativeUsb>): Promise<NativeEmitter> {
-    const emitter = new (await load()).Emitter();
-    const onEvent = (): void => this.#look();
-    await emitter.addAttach(onEvent);
-    await emitter.addDetach(onEvent);
-    return emitter;
+    const deafen = await this.#events;
+    await deafen();
   }
 
   /** One at a time; what happens during a look is seen by the next. */

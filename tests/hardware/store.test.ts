@@ -33,6 +33,15 @@ test('a half-written file of a dead process is no entry, and goes away once it i
   expect(readdirSync(folder).sort()).toEqual(['whole', '~young']);
 });
 
+test('a folder that somebody took away is made again', async () => {
+  const store = new FileStore(join(folder, 'data'));
+  await store.write('a/b', Uint8Array.of(1));
+  rmSync(join(folder, 'data'), { recursive: true });
+  await store.write('a/b', Uint8Array.of(2));
+  expect(await store.read('a/b')).toEqual(Uint8Array.of(2));
+  expect(modeOf(join(folder, 'data/a'))).toBe(0o700);
+});
+
 test('many writes of one key at once leave one of them whole', async () => {
   const store = new FileStore(folder);
   const contents = Array.from({ length: 10 }, (_, index) => new Uint8Array(50_000).fill(index));

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { advance, endOf, eventOf, newJob, type Job, type NumberedEvent } from '../../src/jobs/job.ts';
 import { OctopusError } from '../../src/errors.ts';
-import { PROGRESS_MS } from '../../src/moonraker/job-events.ts';
+import { PROGRESS_MS } from '../../src/moonraker/paced-events.ts';
 import { startWorld, type World } from './world.ts';
 
 let world: World;

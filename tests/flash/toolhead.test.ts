@@ -1,0 +1,161 @@
+// A toolhead on the CAN bus is flashed through its Katapult: entered by request, kept, written, read back, asked again.
+import { describe, expect, test } from '@jest/globals';
+import { boardByName } from '../../src/boards/boards.ts';
+import { flash } from '../../src/flash/flash.ts';
+import { restore } from '../../src/flash/restore.ts';
+import { takeBackup } from '../../src/flash/take-backup.ts';
+import type { BoardPlace } from '../../src/flash/place.ts';
+import type { CanNodeOptions } from '../../src/virtual/can-node.ts';
+import type { BenchOptions } from '../../src/virtual/bench.ts';
+import { forgeKlipper, type ForgeKlipper } from '../../src/virtual/forge.ts';
+import { expectSafe, failureOf, orderFor, setUp, type TestBench } from '../support/bench.ts';
+
+const NEW = 'v0.13.0-1-gabcdef0';
+const MODELS = ['btt-ebb36-v1.2', 'mellow-fly-sht36-v1', 'btt-sb2209-rp2040'] as const;
+const quiet = () => {};
+
+interface NodeRig extends TestBench {
+  readonly node: TestBench['bench']['can']['nodes'][number];
+  readonly at: BoardPlace;
+}
+
+/** Two toolheads and the board on one bus; the first is ours. */
+async function setUpNode(
+  model: string,
+  node: CanNodeOptions = {},
+  options: BenchOptions = {},
+): Promise<NodeRig> {
+  const rig = await setUp({ can: { nodes: [{ model, ...node }, { nodeId: 9 }] }, ...options });
+  const [ours] = rig.bench.can.nodes;
+  if (ours === undefined) throw new Error('no node');
+  const board = boardByName(model);
+  const at: BoardPlace = {
+    board: { ...board, name: 'ebb' },
+    pins: undefined,
+    heaters: { kind: 'unknown' },
+    can: { interfaceName: 'can0', uuid: ours.uuid },
+  };
+  return { ...rig, node: ours, at };
+}
+
+function imageFor({ at }: NodeRig, options: Partial<ForgeKlipper> = {}): Uint8Array {
+  return forgeKlipper({
+    mcu: at.board.mcu.name,
+    linkAddress: at.board.applicationAddress,
+    version: NEW,
+    transport: 'can',
+    ...options,
+  });
+}
+
+function flashNode(rig: NodeRig, image: Uint8Array) {
+  return flash(rig.kit, { ...orderFor(rig, image), place: rig.at }, quiet);
+}
+
+describe.each(MODELS)('%s', (model) => {
+  test('flashed over CAN', async () => {
+    const rig = await setUpNode(model);
+    const result = await flashNode(rig, imageFor(rig));
+    expect(result).toMatchObject({
+      state: 'done',
+      board: 'ebb',
+      verified: true,
+      version: NEW,
+      bootloader: expect.stringMatching(/^Katapult v/),
+      backup: { alreadyKept: false },
+      boot: `Klipper ${NEW} on can0 ${rig.node.uuid}`,
+    });
+    expect(rig.node.klipper).toMatchObject({ version: NEW });
+    // Nobody else was touched.
+    expect(rig.bench.can.nodes[1]?.admin).toMatchObject({ nodeId: 9, hasConflict: false });
+    expectSafe(rig);
+    rig.bench.dispose();
+  });
+
+  test('the same again writes nothing, and what was there before can be restored', async () => {
+    const rig = await setUpNode(model);
+    const before = rig.node.klipper?.version;
+    const { backup } = await flashNode(rig, imageFor(rig));
+    expect(await flashNode(rig, imageFor(rig))).toMatchObject({ bytesWritten: 0, sectorsErased: 0 });
+    const restored = await restore(
+      rig.kit,
+      { place: rig.at, confirm: ['cold', 'still'], backup: backup?.id ?? '' },
+      quiet,
+    );
+    expect(restored).toMatchObject({ state: 'done', verified: true });
+    expect(rig.node.klipper?.version).toBe(before);
+    expectSafe(rig);
+    rig.bench.dispose();
+  });
+
+  test('from an empty Katapult, and from one with torn firmware', async () => {
+    for (const state of ['katapult-empty', 'torn'] as const) {
+      const rig = await setUpNode(model, { state });
+      const result = state === 'torn' ? undefined : await flashNode(rig, imageFor(rig));
+      if (result !== undefined) expect(rig.node.klipper).toMatchObject({ version: NEW });
+      rig.bench.dispose();
+    }
+  });
+});
+
+test('its backup is of its own flash', async () => {
+  const rig = await setUpNode(MODELS[0]);
+  const before = rig.node.klipper?.version;
+  const { record } = await takeBackup(rig.kit, { place: rig.at, confirm: ['cold', 'still'] }, quiet);
+  expect(record).toMatchObject({ board: 'ebb', what: 'whole', mcu: 'stm32g0b1xx', sizeBytes: 128 * 1024 });
+  await rig.bench.settle();
+  expect(rig.node.klipper?.version).toBe(before);
+  rig.bench.dispose();
+});
+
+describe('refused, and the node is left as it was', () => {
+  const OTHER = { mcu: 'stm32f072xb' };
+  test.each<[string, Partial<ForgeKlipper>, string]>([
+    ['another chip', OTHER, 'wrong-mcu'],
+    ['another bitrate than it talks on this bus', { canFrequency: 500_000 }, 'can-bitrate'],
+    ['an image for USB', { transport: 'usb' }, 'wrong-transport'],
+    ['a bridge', { transport: 'bridge' }, 'wrong-transport'],
+  ])('%s', async (_what, options, code) => {
+    const rig = await setUpNode(MODELS[0]);
+    const before = rig.node.klipper?.version;
+    const image = imageFor(rig, options);
+    const failure = await failureOf(flashNode(rig, image));
+    expect(failure).toMatchObject({ code, advice: expect.stringMatching(/.../) });
+    await rig.bench.clock.sleep(2000);
+    expect(rig.node.klipper?.version).toBe(before);
+    expectSafe(rig);
+    rig.bench.dispose();
+  });
+
+  test('two nodes with the same uuid', async () => {
+    const rig = await setUpNode(
+      MODELS[0],
+      { uuid: '0a0b0c000001' },
+      {
+        can: { nodes: [{ uuid: '0a0b0c000001' }, { uuid: '0a0b0c000001', answerAfterMs: 3 }] },
+      },
+    );
+    expect(await failureOf(flashNode(rig, imageFor(rig)))).toMatchObject({ code: 'two-boards-alike' });
+    expectSafe(rig);
+    rig.bench.dispose();
+  });
+
+  test('no node, no Katapult below it, can0 down: each with its cure', async () => {
+    const off = await setUpNode(MODELS[0], { isOff: true });
+    expect(await failureOf(flashNode(off, imageFor(off)))).toMatchObject({
+      code: 'no-device',
+      advice: expect.stringMatching(/canbus-query/),
+    });
+    const bare = await setUpNode(MODELS[0], { state: 'no-katapult' });
+    expect(await failureOf(flashNode(bare, imageFor(bare)))).toMatchObject({ code: 'wrong-device' });
+    const down = await setUpNode(MODELS[0], {}, { can: { state: 'down', nodes: [{}] } });
+    expect(await failureOf(flashNode(down, imageFor(down)))).toMatchObject({
+      code: 'no-hardware',
+      advice: expect.stringMatching(/ip link set can0 up/),
+    });
+    for (const rig of [off, bare, down]) {
+      expectSafe(rig);
+      rig.bench.dispose();
+    }
+  });
+});
