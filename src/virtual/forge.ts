@@ -86,6 +86,7 @@ export function forgeKlipper(options: ForgeKlipper): Uint8Array {
     image.word(0x5a10, link + dictionaryAt);
   } else {
     // Stage two copies what follows to RAM; the code there reaches the dictionary where it then lies.
+    image.put(reset + 0x14, loads(reset + 0x14, 0x270, 3));
     image.word(0x270, copied.to + size - copied.from);
     image.word(0x274, copied.to);
     image.word(0x278, link + copied.from);
@@ -127,6 +128,16 @@ export function forgeKatapult(options: ForgeKatapult): Uint8Array {
   if (options.protocol !== '1.0') image.text(size - 0x1a0, version);
   if (transport === 'usb') image.utf16(size - 0x160, 'katapult');
   return withBoot2(mcu, seal(image, base, options.crystalHz ?? CRYSTAL_HZ[mcu]));
+}
+
+/** ldr r0, r1, ... of the words from `literals` on (ARMv6-M architecture reference manual, A6.7.27). */
+function loads(at: number, literals: number, count: number): Uint8Array {
+  const code: number[] = [];
+  for (let register = 0; register < count; register++) {
+    const here = (at + 2 * register + 4) & ~3;
+    code.push((literals + 4 * register - here) >> 2, 0x48 | register);
+  }
+  return Uint8Array.from(code);
 }
 
 /** b.n, encoding T2 (ARMv6-M architecture reference manual, A6.7.10), and a nop. */

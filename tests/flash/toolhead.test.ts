@@ -88,15 +88,36 @@ describe.each(MODELS)('%s', (model) => {
     rig.bench.dispose();
   });
 
-  test('from an empty Katapult, and from one with torn firmware', async () => {
-    for (const state of ['katapult-empty', 'torn'] as const) {
-      const rig = await setUpNode(model, { state });
-      const result = state === 'torn' ? undefined : await flashNode(rig, imageFor(rig));
-      if (result !== undefined) expect(rig.node.klipper).toMatchObject({ version: NEW });
-      rig.bench.dispose();
-    }
+  test('from an empty Katapult', async () => {
+    const rig = await setUpNode(model, { state: 'katapult-empty' });
+    expect(await flashNode(rig, imageFor(rig))).toMatchObject({ state: 'done', verified: true });
+    expect(rig.node.klipper).toMatchObject({ version: NEW });
+    rig.bench.dispose();
+  });
+
+  test('from torn firmware, which hears no request: by the hand of its owner', async () => {
+    const rig = await setUpNode(model, { state: 'torn' });
+    const notes: string[] = [];
+    const result = await flash(rig.kit, { ...orderFor(rig, imageFor(rig)), place: rig.at }, (event) => {
+      if (event.kind !== 'note') return;
+      notes.push(event.text);
+      if (/press the reset button .* twice/.test(event.text)) void twice(rig);
+    });
+    expect(result).toMatchObject({ state: 'done', verified: true });
+    expect(notes.join('\n')).toMatch(/By can-request it did not come: no node/);
+    expect(rig.node.klipper).toMatchObject({ version: NEW });
+    expectSafe(rig);
+    rig.bench.dispose();
   });
 });
+
+/** As a person does it, seconds after having been asked. */
+async function twice({ bench, node }: NodeRig): Promise<void> {
+  await bench.clock.sleep(20_000);
+  node.pressReset();
+  await bench.clock.sleep(200);
+  node.pressReset();
+}
 
 test('its backup is of its own flash', async () => {
   const rig = await setUpNode(MODELS[0]);
