@@ -36,7 +36,8 @@ export interface FlashRig {
   end(): Promise<void>;
 }
 
-export async function bootFlashRig(options: BenchOptions = {}): Promise<FlashRig> {
+/** @param shows what the board is on USB at the beginning */
+export async function bootFlashRig(options: BenchOptions = {}, shows = KLIPPER): Promise<FlashRig> {
   const served = await serveBoard(options);
   let guest: Guest | undefined;
   const end = async () => {
@@ -49,7 +50,7 @@ export async function bootFlashRig(options: BenchOptions = {}): Promise<FlashRig
       devices: usbRedir(served.sockets.board, served.sockets.gpio),
       udev: true,
     });
-    await waitForUsb(guest, KLIPPER);
+    await waitForUsb(guest, shows);
   } catch (error) {
     await end();
     throw error;

@@ -82,10 +82,19 @@ END
     return { code, answer: JSON.parse(last) };
   }
 
+  /** One more section of octopus-flasher.conf. */
+  async add(section: string): Promise<void> {
+    const { code, stderr } = await this.#guest.sh(
+      `cat >>${DATA}/config/octopus-flasher.conf <<'END'\n${section}END`,
+    );
+    if (code !== 0) throw new Error(stderr);
+    await this.forget();
+  }
+
   /** The arguments that flash these bytes. */
-  flashing(image: Uint8Array): string[] {
+  flashing(image: Uint8Array, board = BOARD): string[] {
     writeFileSync(join(this.#guest.share, 'klipper.bin'), image);
-    return ['flash', '--board', BOARD, '--image', `${SHARE}/klipper.bin`, ...VOUCHED];
+    return ['flash', '--board', board, '--image', `${SHARE}/klipper.bin`, ...VOUCHED];
   }
 
   /**

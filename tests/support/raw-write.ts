@@ -7,7 +7,12 @@ import { visitBootloader } from '../../src/flash/visit.ts';
 import { findWayIn } from '../../src/flash/way-in.ts';
 import type { TestBench } from './bench.ts';
 
-export async function rawWrite(rig: TestBench, address: number, bytes: Uint8Array): Promise<Written> {
+export async function rawWrite(
+  rig: TestBench,
+  address: number,
+  bytes: Uint8Array,
+  needs: 'any' | 'rom' = 'rom',
+): Promise<Written> {
   const { board } = rig.place;
   const plan = {
     board,
@@ -31,7 +36,7 @@ export async function rawWrite(rig: TestBench, address: number, bytes: Uint8Arra
   return visitBootloader(
     rig.kit,
     order,
-    await findWayIn(rig.kit, order, 'rom', watch),
+    await findWayIn(rig.kit, order, needs, watch),
     watch,
     undefined,
     replaceImage(rig.kit, plan, options, watch),
