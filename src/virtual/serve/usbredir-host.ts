@@ -232,8 +232,10 @@ class Channel {
     };
     const cancel = device.urbs.submit(setup === undefined ? urb : { ...urb, setup }, ({ status, bytes }) => {
       if (status === 'ok') reply(STATUS.success, isIn ? bytes.length : data.length, bytes);
-      // A device that left ends its transfers by device_disconnect.
       else if (status === 'stall') reply(STATUS.stall, 0, NOTHING);
+      // Nobody answers on the wire: a host controller says so at once, while QEMU would let whoever waits run into his
+      // time-out (5 s of cdc_acm, under the lock that the hub's work needs). All else ends by device_disconnect.
+      else if (setup !== undefined) reply(STATUS.ioerror, 0, NOTHING);
     });
     if (isOver) return;
     this.#pending.set(one.id, { cancel, tellCancelled: () => reply(STATUS.cancelled, 0, NOTHING) });
