@@ -44,6 +44,8 @@ export class CanSerial {
   #received = new Uint8Array(0);
   #transmit: number[] = [];
   #isAwake = false;
+  /** rx_wake: something has come since the main loop looked last. */
+  #hasCome = false;
   #isStopped = false;
   #cancel: () => void = () => {};
 
@@ -115,6 +117,7 @@ export class CanSerial {
   }
 
   #wake(): void {
+    this.#hasCome = true;
     if (this.#isAwake) return;
     this.#isAwake = true;
     this.#cancel = after(this.#parts.clock, this.#parts.loopMs, () => void this.#turn());
@@ -123,6 +126,7 @@ export class CanSerial {
   /** canserial_rx_task, then canserial_tx_task: admin frames first, then one look at the bytes. */
   async #turn(): Promise<void> {
     const { admin, answer, isStuck, step } = this.#parts;
+    this.#hasCome = false;
     for (const frame of this.#admin.splice(0)) {
       const told = admin.receive(frame);
       // A request for the bootloader is the end of this program.
@@ -136,6 +140,6 @@ export class CanSerial {
     this.pump();
     this.#isAwake = false;
     const hasMore = ret !== 0 && this.#received.length > 0 && isStuck?.() !== true;
-    if (hasMore || this.#admin.length > 0) this.#wake();
+    if (hasMore || this.#hasCome) this.#wake();
   }
 }
