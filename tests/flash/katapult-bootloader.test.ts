@@ -335,7 +335,7 @@ describe('a fault at every write and at every answer of a small flash', () => {
     async (fault, target) => {
       const { channel, outcome } = await flashWith('write', -1, fault, target);
       expect(outcome).toBe('done');
-      for (let n = 0; n < channel.writes; n += n < 40 ? 1 : 17) {
+      for (let n = 0; n < channel.writes; n += n < 30 ? 1 : 23) {
         const answer = await flashWith('answer', n, fault, target);
         expect([n, answer.outcome]).toEqual([n, 'done']);
         const write = await flashWith('write', n, fault, target);
