@@ -17,7 +17,11 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 interface Answer {
   readonly interface?: string;
-  readonly nodes?: readonly { readonly uuid: string; readonly application: string; readonly bridge?: boolean }[];
+  readonly nodes?: readonly {
+    readonly uuid: string;
+    readonly application: string;
+    readonly bridge?: boolean;
+  }[];
   readonly error?: object;
 }
 
