@@ -9,28 +9,30 @@ import type { Stopwatch } from './stopwatch.ts';
 /** What lies where the bootloader would start it. */
 export type ApplicationState = 'whole' | 'unknown' | 'torn';
 
-/** Never throws: a board that stays in its bootloader is told, and harmed by nothing. */
+/** Whether it left. Never throws: a board that stays in its bootloader is told, and harmed by nothing. */
 export async function bootWithoutWires(
   chip: Bootloader,
   { mcu, name }: Board,
   application: ApplicationState,
   watch: Stopwatch,
-): Promise<void> {
+): Promise<boolean> {
   if (application !== 'whole') {
     watch.note(
       `${name} stays in its bootloader: ${application === 'torn' ? 'its firmware is not whole' : 'whether its firmware is whole is not known'}. Flash it again.`,
     );
-    return;
+    return false;
   }
   watch.begin('boot');
   const { launchAddress } = chip.identity;
   try {
     // From the flash's start on, as a reset would: through the bootloader that lies there.
     await chip.boot(launchAddress ?? mcu.flashBase);
+    return true;
   } catch (thrown) {
     watch.note(
       `${name} did not leave its bootloader (${asOctopusError(thrown).message}): press its reset button.`,
     );
+    return false;
   }
 }
 

@@ -8,7 +8,7 @@ import { sendFrame } from './can-send.ts';
 import { chipIdOf, uuidOfChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { openPatiently } from './open-patiently.ts';
-import { sameVisit, usbKind, waitForUsb } from './watch-usb.ts';
+import { sameVisit, usbKind, waitForUsb, waitUntilGone } from './watch-usb.ts';
 
 /** A hub tells of a device that left every 256 ms at the latest; Klipper resets at once. */
 const LEAVES_WITHIN_MS = 3_000;
@@ -43,7 +43,7 @@ export function enterBridgeByRequest(
     try {
       await sendFrame(kit, bus, frame, interfaceName, signal);
       // It is on its way only: whoever closes the socket at once may take it back.
-      await leaving(kit, seen, signal);
+      await waitUntilGone(kit, seen, LEAVES_WITHIN_MS, signal);
     } finally {
       await bus.close();
     }
@@ -60,7 +60,7 @@ async function ask(
   const before = await kit.usb.list();
   const askedAt = kit.clock.now();
   await request();
-  if (!(await leaving(kit, seen, signal))) throw deaf(seen);
+  if (!(await waitUntilGone(kit, seen, LEAVES_WITHIN_MS, signal))) throw deaf(seen);
   const device = await waitForUsb(
     kit,
     (now) =>
@@ -80,16 +80,6 @@ async function ask(
     before: seen,
     appearedAfterMs: kit.clock.now() - askedAt,
   };
-}
-
-async function leaving(
-  kit: Pick<Kit, 'usb' | 'clock'>,
-  seen: UsbDeviceInfo,
-  signal?: AbortSignal,
-): Promise<boolean> {
-  const isGone = (now: readonly UsbDeviceInfo[]) =>
-    now.some((device) => sameVisit(device, seen)) ? undefined : true;
-  return (await waitForUsb(kit, isGone, LEAVES_WITHIN_MS, signal)) === true;
 }
 
 /** Whatever is a board; a Katapult with its tty, which comes a moment after the device. */

@@ -21,7 +21,7 @@ import type { CanPlace, VisitOrder } from './place.ts';
 import { pulseReset } from './reset-pulse.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import { TornSectors } from './torn-sectors.ts';
-import { usbKind } from './watch-usb.ts';
+import { usbKind, waitUntilGone } from './watch-usb.ts';
 import type { WayIn } from './way-in.ts';
 
 /** Where the board sat, and when it was let go to boot. */
@@ -53,6 +53,8 @@ export interface Visit {
 }
 export type Inside<T> = (chip: Bootloader, visit: Visit) => Promise<T>;
 
+/** Katapult leaves 100 ms after its word, and a hub tells of it 256 ms later at the latest. */
+const LEAVES_WITHIN_MS = 3_000;
 /** Each time Katapult hangs, two resets bring it back; a link that spoils every second frame is broken. */
 const MOST_WEDGES = 3;
 
@@ -107,8 +109,11 @@ export async function visitBootloader<T, R>(
           await remember(kit, board.name, learnt(arrival, chip, memory, watch));
           return await inside(stay.listen(chip), here);
         } finally {
-          if (lines === undefined) await bootWithoutWires(chip, board, here.application, watch);
+          const left = lines === undefined && (await bootWithoutWires(chip, board, here.application, watch));
           await chip.close();
+          // What is still there then is no answer to the boot.
+          if (left && arrival.kind !== 'katapult-can')
+            await waitUntilGone(kit, arrival.device, LEAVES_WITHIN_MS);
         }
       };
       const enterAndDo = async (): Promise<T> => {

@@ -36,6 +36,18 @@ export async function waitForUsb<T>(
   }
 }
 
+/** Whether this visit of the device has ended, at the latest after `timeoutMs`. */
+export async function waitUntilGone(
+  kit: Pick<Kit, 'usb' | 'clock'>,
+  device: UsbDeviceInfo,
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  const isGone = (now: readonly UsbDeviceInfo[]) =>
+    now.some((one) => sameVisit(one, device)) ? undefined : true;
+  return (await waitForUsb(kit, isGone, timeoutMs, signal)) === true;
+}
+
 /** The same visit of the same device: it has not been away since. */
 export function sameVisit(a: UsbDeviceInfo, b: UsbDeviceInfo): boolean {
   return a.busPath === b.busPath && a.deviceNumber === b.deviceNumber;
