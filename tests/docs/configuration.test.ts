@@ -2,7 +2,8 @@
 import { expect, test } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { boardNames } from '../../src/boards/boards.ts';
+import { boardNames, toolheadNames } from '../../src/boards/boards.ts';
+import { ROUTES } from '../../src/boards/types.ts';
 import { readHostSettings } from '../../src/config/host-settings.ts';
 import { readSettings } from '../../src/config/settings.ts';
 import { wiringOf } from '../../src/config/wiring.ts';
@@ -14,7 +15,11 @@ const blocks = [...page.matchAll(/```ini\n# (\S+)\n(.*?)```/gs)].map(([, file = 
 }));
 const uncommented = (text: string) => text.replaceAll(/^#(\w+:)/gm, '$1');
 const settings = (text: string) =>
-  readSettings(text, 'octopus-flasher.conf', { home: '/home/pi', knownBoards: boardNames() });
+  readSettings(text, 'octopus-flasher.conf', {
+    home: '/home/pi',
+    knownBoards: [...boardNames(), ...toolheadNames()],
+    knownRoutes: ROUTES,
+  });
 const host = (text: string) =>
   readHostSettings(text, 'host.conf', {
     home: '/home/pi',
