@@ -64,12 +64,12 @@ const PHASE_WIDTH = 9;
 const WORDS: Readonly<Record<Phase, string>> = {
   preflight: 'checking the request, the image and the printer',
   stop: 'stopping Klipper',
-  enter: 'bringing the board into DFU mode by BOOT0 and reset',
+  enter: 'bringing the board into its bootloader',
   backup: 'reading what is there, and keeping it',
   erase: 'erasing the sectors that differ',
   write: 'writing',
   verify: 'reading every byte back',
-  boot: 'booting: a reset with BOOT0 floating',
+  boot: 'booting it',
   confirm: 'waiting for the board, and asking it who it is',
   printer: 'waiting for Klipper',
 };

@@ -38,3 +38,15 @@ export interface Bootloader {
   boot(address: number): Promise<void>;
   close(): Promise<void>;
 }
+
+/** The same bootloader, of which more is known. */
+export function withIdentity(chip: Bootloader, identity: ChipIdentity): Bootloader {
+  return {
+    kind: chip.kind,
+    identity,
+    read: (address, length, onBytes) => chip.read(address, length, onBytes),
+    write: (plan, hooks) => chip.write(plan, hooks),
+    boot: (address) => chip.boot(address),
+    close: () => chip.close(),
+  };
+}

@@ -79,7 +79,9 @@ export async function carryOut(
   );
   watch.onBoard = `The new firmware (${plan.passport.version ?? plan.passport.kind}) is on the board and answers.`;
   watch.begin('printer');
-  const printer = await awaitPrinter(kit, expected.version);
+  // Of a node that printer.cfg does not name Klipper's host knows no version.
+  const isNamed = order.place.can === undefined || order.place.section !== undefined;
+  const printer = await awaitPrinter(kit, isNamed ? expected.version : null);
   const result = finished(plan, written, boot, printer, watch);
   await remember(kit, order.place.board.name, flashMemory(kit, plan, result, written)).catch(
     (error: unknown) =>

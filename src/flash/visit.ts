@@ -5,7 +5,7 @@ import type { Board } from '../boards/types.ts';
 import { OctopusError, asOctopusError, hex } from '../errors.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import { openArrival, type Arrival } from './arrival.ts';
-import type { Bootloader } from './bootloader.ts';
+import { withIdentity, type Bootloader } from './bootloader.ts';
 import { recall, remember, type BoardMemory } from './board-memory.ts';
 import { bootWithoutWires, type ApplicationState } from './boot-without-wires.ts';
 import { refuseRomAgain } from './confirm.ts';
@@ -13,7 +13,7 @@ import { DfuStay } from './dfu-stay.ts';
 import { byWire, enterBootloader } from './enter-bootloader.ts';
 import type { ForeignStarts } from './foreign-starts.ts';
 import { heaterSafety, heatersUnvouched, withHeatersOff } from './heaters.ts';
-import { learnChipId } from './identity-card.ts';
+import { chipIdOf, learnChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { withKlipperStopped } from './klipper-stopped.ts';
 import { withLines, type BoardLines } from './lines.ts';
@@ -92,7 +92,8 @@ export async function visitBootloader<T, R>(
         hasLeft = true;
       };
       const workOn = async (arrival: Arrival, stay: DfuStay): Promise<T> => {
-        const chip = await openArrival(kit, arrival, board);
+        const opened = await openArrival(kit, arrival, board);
+        const chip = knownBy(opened, arrival);
         const ran = arrival.kind === 'katapult-can' ? arrival.ranBefore : ranKlipper(arrival.before);
         const here: Visit = {
           torn,
@@ -106,7 +107,7 @@ export async function visitBootloader<T, R>(
           application: ran && !isBehindExit ? 'whole' : 'unknown',
         };
         try {
-          await remember(kit, board.name, learnt(arrival, chip, memory, watch));
+          await remember(kit, board.name, learnt(arrival, opened, memory, watch));
           return await inside(stay.listen(chip), here);
         } finally {
           const left = lines === undefined && (await bootWithoutWires(chip, board, here.application, watch));
@@ -220,6 +221,13 @@ function learnt(
   if (kind === 'katapult') return { busPath: device.busPath, bootloader: 'katapult', ...news };
   const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
   return { busPath: device.busPath, romAppearsMs, ...news };
+}
+
+/** A ROM may keep the chip's id to itself; what left when reset went low has told it then. */
+function knownBy(chip: Bootloader, arrival: Arrival): Bootloader {
+  const before = arrival.kind === 'katapult-can' ? undefined : arrival.before;
+  const uid = chip.identity.uid ?? (before && chipIdOf(before)) ?? null;
+  return withIdentity(chip, { ...chip.identity, uid });
 }
 
 function ranKlipper(before: UsbDeviceInfo | undefined): boolean {
