@@ -2,10 +2,9 @@
 // Klipper started again. Whatever happens, the lines float, the board is out of its bootloader where firmware is whole,
 // and Klipper runs.
 import type { Board } from '../boards/types.ts';
-import { OctopusError, asOctopusError, hex } from '../errors.ts';
-import type { UsbDeviceInfo } from '../ports/usb.ts';
+import { asOctopusError, hex } from '../errors.ts';
 import { openArrival, type Arrival } from './arrival.ts';
-import { withIdentity, type Bootloader } from './bootloader.ts';
+import type { Bootloader } from './bootloader.ts';
 import { recall, remember, type BoardMemory } from './board-memory.ts';
 import { bootWithoutWires, type ApplicationState } from './boot-without-wires.ts';
 import { refuseRomAgain } from './confirm.ts';
@@ -13,7 +12,6 @@ import { DfuStay } from './dfu-stay.ts';
 import { byWire, enterBootloader } from './enter-bootloader.ts';
 import type { ForeignStarts } from './foreign-starts.ts';
 import { heaterSafety, heatersUnvouched, withHeatersOff } from './heaters.ts';
-import { chipIdOf, learnChipId } from './identity-card.ts';
 import type { Kit } from './kit.ts';
 import { withKlipperStopped } from './klipper-stopped.ts';
 import { withLines, type BoardLines } from './lines.ts';
@@ -23,6 +21,7 @@ import type { Stopwatch } from './stopwatch.ts';
 import { TornSectors } from './torn-sectors.ts';
 import { usbKind, waitUntilGone } from './watch-usb.ts';
 import type { WayIn } from './way-in.ts';
+import { knownBy, learnt, ranKlipper, refuseOtherChip } from './what-came.ts';
 
 /** Where the board sat, and when it was let go to boot. */
 export interface Seat {
@@ -125,7 +124,10 @@ export async function visitBootloader<T, R>(
           refuseOtherChip(board, arrival.before);
         }
         const isRom = arrival.kind === 'rom';
-        if (isRom && !way.mayEnterRom) throw heatersUnvouched(board);
+        if (isRom && !way.mayEnterRom) {
+          if (lines === undefined) await leaveAtOnce(kit, arrival, board, watch);
+          throw heatersUnvouched(board);
+        }
         if (isRom) since ??= kit.clock.now() - arrival.appearedAfterMs;
         const isLimited = isRom && heaterSafety(place).kind !== 'unused';
         const stay = new DfuStay(kit.clock, since ?? kit.clock.now(), isLimited);
@@ -206,46 +208,9 @@ async function letGo(kit: VisitKit, lines: BoardLines, watch: Stopwatch): Promis
   await pulseReset(kit, lines);
 }
 
-/** What a visit teaches about the board, before anything is done there. */
-function learnt(
-  arrival: Arrival,
-  { identity }: Bootloader,
-  memory: BoardMemory,
-  watch: Stopwatch,
-): BoardMemory {
-  if (arrival.kind === 'katapult-can') return {};
-  const { device, before, kind, appearedAfterMs } = arrival;
-  const told = kind === 'rom' ? { rom: identity.uid, usb: before } : { usb: device };
-  const { news, note } = learnChipId(memory, told);
-  if (note !== undefined && !watch.notes.includes(note)) watch.note(note);
-  if (kind === 'katapult') return { busPath: device.busPath, bootloader: 'katapult', ...news };
-  const romAppearsMs = Math.max(appearedAfterMs, memory.romAppearsMs ?? 0);
-  return { busPath: device.busPath, romAppearsMs, ...news };
-}
-
-/** A ROM may keep the chip's id to itself; what left when reset went low has told it then. */
-function knownBy(chip: Bootloader, arrival: Arrival): Bootloader {
-  const before = arrival.kind === 'katapult-can' ? undefined : arrival.before;
-  const uid = chip.identity.uid ?? (before && chipIdOf(before)) ?? null;
-  return withIdentity(chip, { ...chip.identity, uid });
-}
-
-function ranKlipper(before: UsbDeviceInfo | undefined): boolean {
-  const kind = before && usbKind(before);
-  return kind === 'klipper' || kind === 'klipperBridge';
-}
-
-/** Firmware that was running says which chip it runs on; two chips can show the same ROM. */
-function refuseOtherChip(board: Board, before: UsbDeviceInfo | undefined): void {
-  if (before === undefined || usbKind(before) === 'romDfu') return;
-  const product = before.product;
-  if (product === undefined || !/^stm32/i.test(product) || product === board.mcu.name) return;
-  throw new OctopusError(
-    'wrong-mcu',
-    `the board at ${before.busPath} called itself ${product}, ${board.name} has an ${board.mcu.name}`,
-    {
-      place: `USB ${before.busPath}`,
-      advice: 'Correct board: in the configuration, or the wires go to another board than you think.',
-    },
-  );
+/** Katapult was to come, and somebody has taken it off the board: its ROM may be driving heaters now. */
+async function leaveAtOnce(kit: VisitKit, arrival: Arrival, board: Board, watch: Stopwatch): Promise<void> {
+  const chip = await openArrival(kit, arrival, board);
+  await bootWithoutWires(chip, board, 'whole', watch);
+  await chip.close();
 }

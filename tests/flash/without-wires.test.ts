@@ -154,3 +154,18 @@ test('without a word about the heaters nothing enters the ROM', async () => {
   expect(rig.bench.printer.serviceRunning).toBe(true);
   rig.bench.dispose();
 });
+
+test('Katapult was known to be there, and the ROM comes: it is left at once', async () => {
+  for (const pins of [undefined, { boot0: 'gpio26', nrst: 'gpio19' }]) {
+    const rig = await noWires();
+    const told = '{"bootloader":"katapult","busPath":"1-1.2"}';
+    await rig.kit.store.write('boards/octopus-v1.1-f446.json', new TextEncoder().encode(told));
+    const before = rig.bench.board.klipper?.version;
+    const failure = await failureOf(flashIt(rig, [], { heaters: { kind: 'unknown' }, pins }));
+    expect(failure).toMatchObject({ code: 'needs-confirmation' });
+    await rig.bench.settle();
+    expect(rig.bench.board.klipper?.version).toBe(before);
+    expectSafe(rig);
+    rig.bench.dispose();
+  }
+});
