@@ -1,8 +1,7 @@
 // The heart of a flash, while the bootloader answers: look, keep a copy, the last exit, write what differs, read it back.
 import { OctopusError, hex } from '../errors.ts';
 import { planWrite, type WritePlan } from '../firmware/plan.ts';
-import type { Resident } from '../firmware/passport.ts';
-import { recognizeAt } from '../firmware/recognize.ts';
+import { listBackups, type BackupRecord } from './backup.ts';
 import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
 import { keepLook, lookAt, type Look } from './look.ts';
@@ -14,9 +13,8 @@ import { verifyFailed } from './verify.ts';
 
 /** What was done while the bootloader answered. */
 export interface Written {
+  /** What lay there before. */
   readonly look: Look;
-  /** What lay where the image lies now. */
-  readonly before: Resident;
   readonly backup: BackupOutcome | null;
   readonly bytesWritten: number;
   readonly sectorsErased: number;
@@ -28,7 +26,7 @@ export interface ReplaceOptions extends FlashOptions {
 }
 
 /** What the first look decided; a later look would see our own half-written work. */
-type Decided = Pick<Written, 'look' | 'before' | 'backup' | 'sectorsErased'>;
+type Decided = Pick<Written, 'look' | 'backup' | 'sectorsErased'>;
 
 /**
  * The work of a flash for `visitBootloader`. It may be carried out again after the chip stopped answering and was
@@ -44,12 +42,17 @@ export function replaceImage(
   const { image } = plan;
   let decided: Decided | undefined;
   let bytesWritten = 0;
+  // Asked for before the board is in DFU mode, where time is dearer.
+  const listed = listBackups(kit, plan.board.name);
+  listed.catch(() => {});
   return async (chip, torn, lastExit) => {
     refuseOverrun(plan, chip);
     watch.begin('backup');
-    const look = await lookAt(kit, chip, plan, torn, watch);
+    // Once more where an earlier round may have kept something.
+    const records = await (decided === undefined ? listed : listBackups(kit, plan.board.name));
+    const look = await lookAt(records, chip, plan, torn, watch);
     const owed = planAgainst(plan, chip, torn, look.current);
-    decided ??= await decide(kit, plan, options, chip, look, owed);
+    decided ??= await decide(kit, plan, options, records, chip, look, owed);
 
     // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
     lastExit();
@@ -69,17 +72,17 @@ async function decide(
   kit: Pick<Kit, 'store' | 'clock'>,
   plan: FlashPlan,
   options: ReplaceOptions,
+  records: readonly BackupRecord[],
   chip: Bootloader,
   look: Look,
   owed: WritePlan,
 ): Promise<Decided> {
-  const { board, image } = plan;
+  const { board } = plan;
   judgePlan(plan, options, look.atBase);
   const isFirstContact = look.worthKeeping.what === 'whole';
-  const backup = owed.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
-  const before =
-    image.address === board.mcu.flashBase ? look.atBase : recognizeAt(look.current, image.address);
-  return { look, before, backup, sectorsErased: owed.erase.length };
+  const backup =
+    owed.erase.length > 0 || isFirstContact ? await keepLook(kit, records, chip, board, look) : null;
+  return { look, backup, sectorsErased: owed.erase.length };
 }
 
 /** Writes, reads every byte back after all writes, and once more erases and writes what differs. */
