@@ -24,8 +24,16 @@ export function* alignedWords(bytes: Uint8Array): Generator<{ offset: number; va
 }
 
 export function hasWord(bytes: Uint8Array, wanted: number): boolean {
-  for (const { value } of alignedWords(bytes)) if (value === wanted) return true;
-  return false;
+  return countWord(bytes, wanted, 1) > 0;
+}
+
+/** How often it stands among them, counted up to `atMost`. */
+export function countWord(bytes: Uint8Array, wanted: number, atMost: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let count = 0;
+  for (let offset = 0; offset + 4 <= view.byteLength && count < atMost; offset += 4)
+    if (view.getUint32(offset, true) === wanted) count += 1;
+  return count;
 }
 
 /** The characters of an ASCII string as bytes; `wide` is UTF-16LE, as in a USB string descriptor. */

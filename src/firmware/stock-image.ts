@@ -1,5 +1,5 @@
 // BIGTREETECH's own bootloader, which flashes firmware.bin from the SD card.
-import { alignedWords, asciiBytes, indexOf } from './bytes.ts';
+import { asciiBytes, countWord, indexOf } from './bytes.ts';
 import { STM32 } from './memory-map.ts';
 import { NOTHING_KNOWN, type Traits } from './passport.ts';
 import type { Vectors } from './vectors.ts';
@@ -27,11 +27,6 @@ export function recognizeStock(bytes: Uint8Array, vectors: Vectors): Traits | un
 
 /** Its sector table names many addresses once; the one it starts is loaded in several places (4 in each published one). */
 function launchAddress(bytes: Uint8Array): number | null {
-  const counts = LAUNCH_ADDRESSES.map((address) => ({ address, count: 0 }));
-  for (const { value } of alignedWords(bytes)) {
-    const counted = counts.find(({ address }) => address === value);
-    if (counted !== undefined) counted.count += 1;
-  }
-  const several = counts.filter(({ count }) => count > 1);
-  return several.length === 1 ? (several[0]?.address ?? null) : null;
+  const several = LAUNCH_ADDRESSES.filter((address) => countWord(bytes, address, 2) > 1);
+  return several.length === 1 ? (several[0] ?? null) : null;
 }

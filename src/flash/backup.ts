@@ -78,12 +78,17 @@ export async function readBackup(
       },
     );
   }
+  return { record, bytes: await soundBytes(kit, board, record) };
+}
+
+/** Throws `backup-damaged`. */
+async function soundBytes(kit: Pick<Kit, 'store'>, board: string, record: BackupRecord): Promise<Uint8Array> {
   const key = `${folderOf(board)}/${record.id}.bin`;
   const bytes = await kit.store.read(key);
   if (bytes === undefined) throw damaged(key, 'its bytes are gone');
   if (bytes.length !== record.sizeBytes || sha256(bytes) !== record.sha256)
     throw damaged(key, 'its bytes do not fit its sha256');
-  return { record, bytes };
+  return bytes;
 }
 
 /** Writes the copy, reads it back from the disk and compares. Throws `store-failed`. */
@@ -121,19 +126,23 @@ export async function keepBackup(
   return { id, what: facts.what, alreadyKept: false };
 }
 
-/** A kept copy of this chip that holds exactly `bytes` at `address`, if there is one. */
+/**
+ * A kept copy of this chip that holds exactly `bytes` at `address`, if there is one; its bytes are read and checked.
+ * @param records as `listBackups` gives them
+ */
 export async function findKept(
   kit: Pick<Kit, 'store'>,
   board: string,
+  records: readonly BackupRecord[],
   chipUid: string | null,
   address: number,
   bytes: Uint8Array,
 ): Promise<BackupOutcome | undefined> {
-  for (const record of (await listBackups(kit, board)).toReversed()) {
+  for (const record of records.toReversed()) {
     const from = address - record.address;
     if (record.chipUid !== chipUid || from < 0 || from + bytes.length > record.sizeBytes) continue;
-    const sound = await readBackup(kit, board, record.id).catch(() => undefined);
-    if (sound !== undefined && equalBytes(sound.bytes.subarray(from, from + bytes.length), bytes)) {
+    const sound = await soundBytes(kit, board, record).catch(() => undefined);
+    if (sound !== undefined && equalBytes(sound.subarray(from, from + bytes.length), bytes)) {
       return { id: record.id, what: record.what, alreadyKept: true };
     }
   }
@@ -141,14 +150,8 @@ export async function findKept(
 }
 
 /** Was the whole flash of this chip ever kept? */
-export async function hasWhole(
-  kit: Pick<Kit, 'store'>,
-  board: string,
-  chipUid: string | null,
-): Promise<boolean> {
-  return (await listBackups(kit, board)).some(
-    (record) => record.what === 'whole' && record.chipUid === chipUid,
-  );
+export function hasWhole(records: readonly BackupRecord[], chipUid: string | null): boolean {
+  return records.some((record) => record.what === 'whole' && record.chipUid === chipUid);
 }
 
 async function isSound(kit: Pick<Kit, 'store'>, board: string, id: string): Promise<boolean> {

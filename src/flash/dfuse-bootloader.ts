@@ -24,8 +24,12 @@ export async function openDfuseBootloader(
   const rom = romOf(mcu);
   const device = await openPatiently(kit, () => kit.usb.openDfu(info));
   try {
-    const talk = <R>(core: DfuTalk<R>, onProgress?: (done: number) => void) =>
-      converse(core, performer(kit, device, onProgress));
+    const talk = async <R>(core: DfuTalk<R>, onProgress?: (done: number) => void): Promise<R> => {
+      const { perform, tell } = performer(kit, device, onProgress);
+      const result = await converse(core, perform);
+      tell();
+      return result;
+    };
     const description = await talk(describeDfu());
     await talk(settle());
     const link: DfuseLink = {
@@ -51,23 +55,25 @@ export async function openDfuseBootloader(
         const nextStep = recordAhead(kit.recorder, stepsOf(plan));
         const eraseTotal = plan.erase.reduce((sum, sector) => sum + sector.sizeBytes, 0);
         let erased = 0;
+        const tellErased = (): void => hooks.erasing(erased, eraseTotal);
+        tellErased();
         for (const sector of plan.erase) {
-          hooks.erasing(erased, eraseTotal);
           await nextStep();
-          await talk(eraseSector(link, sector.address));
+          await meanwhile(talk(eraseSector(link, sector.address)), erased === 0 ? () => {} : tellErased);
           erased += sector.sizeBytes;
         }
-        hooks.erasing(erased, eraseTotal);
         const writeTotal = plan.write.reduce((sum, run) => sum + run.bytes.length, 0);
         let written = 0;
-        hooks.writing(0, writeTotal);
+        const tellWritten = (done: number): void => hooks.writing(written + done, writeTotal);
         for (const run of plan.write) {
           await nextStep();
-          await talk(writeRun(link, run.address, run.bytes), (done) =>
-            hooks.writing(written + done, writeTotal),
-          );
+          await meanwhile(talk(writeRun(link, run.address, run.bytes), tellWritten), () => {
+            if (written === 0) tellErased();
+            tellWritten(0);
+          });
           written += run.bytes.length;
         }
+        if (written === 0) tellErased();
       },
       boot: async (address) => {
         await talk(settle());
@@ -111,23 +117,48 @@ function recordAhead(recorder: Recorder, steps: readonly Step[]): () => Promise<
   };
 }
 
-/** Carries out what the core asks. A STALL or a time-out goes back into the core; a lost device is an exception. */
-function performer(kit: Pick<Kit, 'clock'>, device: UsbDfuDevice, onProgress?: (done: number) => void) {
-  return async (request: DfuRequest): Promise<DfuAnswer> => {
+/** Tells what was done before, with `work` on its way: whoever hears it takes his time, and the chip does not wait for him. */
+async function meanwhile<T>(work: Promise<T>, tell: () => void): Promise<T> {
+  // Should telling fail, nobody waits for it any more.
+  work.catch(() => {});
+  tell();
+  return work;
+}
+
+/**
+ * Carries out what the core asks. A STALL or a time-out goes back into the core; a lost device is an exception.
+ * Progress is told when the next transfers are on their way, the last of it by `tell`.
+ */
+function performer(
+  kit: Pick<Kit, 'clock'>,
+  device: UsbDfuDevice,
+  onProgress?: (done: number) => void,
+): { readonly perform: (request: DfuRequest) => Promise<DfuAnswer>; readonly tell: () => void } {
+  let untold: number | undefined;
+  const tell = (): void => {
+    const done = untold;
+    untold = undefined;
+    if (done !== undefined) onProgress?.(done);
+  };
+  const transfer = (transfers: readonly DfuTransfer[]): Promise<readonly TransferAnswer[]> =>
+    meanwhile(allOf(transfers.map((one) => start(device, one))), tell);
+  const perform = async (request: DfuRequest): Promise<DfuAnswer> => {
     switch (request.kind) {
       case 'out':
       case 'in':
-        return start(device, request);
+        return (await transfer([request]))[0] ?? 'timeout';
       case 'series':
-        return allOf(request.transfers.map((transfer) => start(device, transfer)));
+        return transfer(request.transfers);
       case 'wait':
+        tell();
         await kit.clock.sleep(request.ms);
         return 'ok';
       case 'progress':
-        onProgress?.(request.done);
+        untold = request.done;
         return 'ok';
     }
   };
+  return { perform, tell };
 }
 
 function start(device: UsbDfuDevice, transfer: DfuTransfer): Promise<TransferAnswer> {

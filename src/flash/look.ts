@@ -3,7 +3,7 @@ import { recognizeAt } from '../firmware/recognize.ts';
 import { NOTHING_KNOWN, type Resident } from '../firmware/passport.ts';
 import { describe } from '../firmware/write-rules.ts';
 import type { Board } from '../boards/types.ts';
-import { findKept, hasWhole, keepBackup, type BackupFacts } from './backup.ts';
+import { findKept, hasWhole, keepBackup, type BackupFacts, type BackupRecord } from './backup.ts';
 import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
 import type { FlashPlan } from './preflight.ts';
@@ -24,6 +24,8 @@ export interface Look {
   readonly current: Uint8Array;
   readonly atBase: Resident;
   readonly application: Resident;
+  /** What lies where the image is to lie. */
+  readonly before: Resident;
   /** What a copy should hold: the whole flash on first contact with this chip, the plan's sectors later. */
   readonly worthKeeping: {
     readonly what: 'whole' | 'region';
@@ -32,9 +34,14 @@ export interface Look {
   };
 }
 
-/** Reads what the plan would overwrite and what lies at the flash's start: on first contact the whole flash. */
+/**
+ * Reads what the plan would overwrite and what lies at the flash's start: on first contact the whole flash.
+ * What it is, is worked out when somebody asks, once, and what can be while the chip is still being read: recognising
+ * takes longer than many a transfer.
+ * @param records of this board's backups
+ */
 export async function lookAt(
-  kit: Pick<Kit, 'store'>,
+  records: readonly BackupRecord[],
   chip: Bootloader,
   plan: FlashPlan,
   torn: TornSectors,
@@ -44,16 +51,25 @@ export async function lookAt(
   const { flashBase } = board.mcu;
   const sizeBytes = sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
   const isWholeKept =
-    chip.identity.flashSizeBytes > WHOLE_AT_MOST_BYTES ||
-    (await hasWhole(kit, board.name, chip.identity.uid));
+    chip.identity.flashSizeBytes > WHOLE_AT_MOST_BYTES || hasWhole(records, chip.identity.uid);
   if (!isWholeKept) {
     const bytes = await readWhole(chip, board, torn, watch);
     const from = image.address - flashBase;
     const current = bytes.subarray(from, from + sizeBytes);
+    const both = lazily(() => residents(board, bytes, chip));
+    const there = lazily(() => recognizeAt(current, image.address));
     return {
-      ...residents(board, bytes, chip),
       current,
       worthKeeping: { what: 'whole', address: flashBase, bytes },
+      get atBase() {
+        return both().atBase;
+      },
+      get application() {
+        return both().application;
+      },
+      get before() {
+        return image.address === flashBase ? both().atBase : there();
+      },
     };
   }
   // An image that replaces only part of a bootloader does not show the whole of it.
@@ -64,37 +80,53 @@ export async function lookAt(
   const baseBytes = seenFromBase >= BOOTLOADER_LOOK_BYTES ? 0 : BOOTLOADER_LOOK_BYTES;
   const applicationBytes = looksBehind(plan) ? APPLICATION_LOOK_BYTES : 0;
   const total = sizeBytes + baseBytes + applicationBytes;
-  let before = 0;
-  const read = async (address: number, length: number): Promise<Uint8Array> => {
-    const bytes = await torn.read(chip, address, length, (done) =>
-      watch.progress('backup', before + done, total),
-    );
-    before += length;
+  let done = 0;
+  const read = async (address: number, length: number, meanwhile = () => {}): Promise<Uint8Array> => {
+    const bytes = await torn.read(chip, address, length, (part) => {
+      watch.progress('backup', done + part, total);
+      meanwhile();
+    });
+    done += length;
     return bytes;
   };
   const base = baseBytes === 0 ? undefined : await read(flashBase, baseBytes);
-  const current = await read(image.address, sizeBytes);
+  const atBase = lazily(() => bootloader ?? (base === undefined ? there() : recognizeAt(base, flashBase)));
+  const current = await read(image.address, sizeBytes, () => void (base && atBase()));
+  const there = lazily(() => recognizeAt(current, image.address));
   const behind = applicationBytes === 0 ? undefined : await read(board.applicationAddress, applicationBytes);
+  const application = lazily(() =>
+    behind === undefined ? there() : recognizeAt(behind, board.applicationAddress),
+  );
   return {
     current,
-    atBase: bootloader ?? recognizeAt(base ?? current, flashBase),
-    application: recognizeAt(
-      behind ?? current,
-      behind === undefined ? image.address : board.applicationAddress,
-    ),
     worthKeeping: { what: 'region', address: image.address, bytes: current },
+    get atBase() {
+      return atBase();
+    },
+    get application() {
+      return application();
+    },
+    get before() {
+      return image.address === flashBase ? atBase() : there();
+    },
   };
+}
+
+function lazily<T>(make: () => T): () => T {
+  let made: { readonly value: T } | undefined;
+  return () => (made ??= { value: make() }).value;
 }
 
 /** Keeps what was seen, unless some copy of this chip holds the same bytes. */
 export async function keepLook(
   kit: Pick<Kit, 'store' | 'clock'>,
+  records: readonly BackupRecord[],
   chip: Bootloader,
   board: Board,
   look: Look,
 ): Promise<BackupOutcome> {
   const { what, address, bytes } = look.worthKeeping;
-  const kept = await findKept(kit, board.name, chip.identity.uid, address, bytes);
+  const kept = await findKept(kit, board.name, records, chip.identity.uid, address, bytes);
   return kept ?? keepBackup(kit, factsOf(board, chip, what, address, look), bytes);
 }
 

@@ -104,12 +104,11 @@ export function preflight(board: Board, file: ImageFile, options: FlashOptions):
 export function judgePlan(
   plan: FlashPlan,
   options: FlashOptions,
-  resident: AtFlashBase,
-  application: Pick<Resident, 'canFrequency' | 'transport'>,
+  look: { readonly atBase: AtFlashBase; readonly application: Pick<Resident, 'canFrequency'> },
 ): void {
-  const { board, passport } = plan;
-  if (board.kind === 'toolhead') judgeForNode(passport, nodeOf(board, application.canFrequency));
-  judgeWrite(intentOf(plan.board, plan.passport, plan.image.address, options), resident);
+  const { board, passport, image } = plan;
+  if (board.kind === 'toolhead') judgeForNode(passport, nodeOf(board, look.application.canFrequency));
+  judgeWrite(intentOf(board, passport, image.address, options), look.atBase);
 }
 
 /** A toolhead as the rules for nodes see it; the bitrate of its bus is known by what runs there now. */

@@ -1,8 +1,7 @@
 // The heart of a flash, while the bootloader answers: look, keep a copy, the last exit, write what differs, read it back.
 import { OctopusError, hex } from '../errors.ts';
 import { planWrite, type WritePlan } from '../firmware/plan.ts';
-import type { Resident } from '../firmware/passport.ts';
-import { recognizeAt } from '../firmware/recognize.ts';
+import { listBackups, type BackupRecord } from './backup.ts';
 import { stateOf } from './boot-without-wires.ts';
 import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
@@ -16,9 +15,8 @@ import { verifyFailed } from './verify.ts';
 
 /** What was done while the bootloader answered. */
 export interface Written {
+  /** What lay there before. */
   readonly look: Look;
-  /** What lay where the image lies now. */
-  readonly before: Resident;
   readonly backup: BackupOutcome | null;
   readonly bytesWritten: number;
   readonly sectorsErased: number;
@@ -30,7 +28,7 @@ export interface ReplaceOptions extends FlashOptions {
 }
 
 /** What the first look decided; a later look would see our own half-written work. */
-type Decided = Pick<Written, 'look' | 'before' | 'backup' | 'sectorsErased'>;
+type Decided = Pick<Written, 'look' | 'backup' | 'sectorsErased'>;
 
 /**
  * The work of a flash for `visitBootloader`. It may be carried out again after the chip stopped answering and was
@@ -46,24 +44,29 @@ export function replaceImage(
   const { image } = plan;
   let decided: Decided | undefined;
   let bytesWritten = 0;
+  // Asked for before the board is in its bootloader, where time is dearer.
+  const listed = listBackups(kit, plan.board.name);
+  listed.catch(() => {});
   return async (chip, visit) => {
     const { torn } = visit;
     refuseOverrun(plan, chip);
     watch.begin('backup');
-    const look = await lookAt(kit, chip, plan, torn, watch);
+    // Once more where an earlier round may have kept something.
+    const records = await (decided === undefined ? listed : listBackups(kit, plan.board.name));
+    const look = await lookAt(records, chip, plan, torn, watch);
     const owed = planAgainst(plan, chip, torn, look.current);
-    if (decided === undefined) visit.application = stateOf(look);
-    decided ??= await decide(kit, plan, options, chip, look, owed);
+    if (decided === undefined) visit.application = () => stateOf(look);
+    decided ??= await decide(kit, plan, options, records, chip, look, owed);
 
     // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
     visit.lastExit();
 
     if (owed.erase.length > 0) {
-      visit.application = 'torn';
+      visit.application = () => 'torn';
       watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${decided.backup?.id}. Flash again, or octopus restore.`;
     }
     await writeAndVerify(plan, owed, options, chip, torn, watch, (bytes) => (bytesWritten += bytes));
-    visit.application = 'whole';
+    visit.application = () => 'whole';
     const readBack = options.verify ? 'written and read back' : 'written';
     watch.onBoard = `${hex(image.address)} holds the new firmware, ${readBack}; it was not seen to run yet.`;
     return { ...decided, bytesWritten, verified: options.verify || bytesWritten === 0 };
@@ -75,17 +78,17 @@ async function decide(
   kit: Pick<Kit, 'store' | 'clock'>,
   plan: FlashPlan,
   options: ReplaceOptions,
+  records: readonly BackupRecord[],
   chip: Bootloader,
   look: Look,
   owed: WritePlan,
 ): Promise<Decided> {
-  const { board, image } = plan;
-  judgePlan(plan, options, look.atBase, look.application);
+  const { board } = plan;
+  judgePlan(plan, options, look);
   const isFirstContact = look.worthKeeping.what === 'whole';
-  const backup = owed.erase.length > 0 || isFirstContact ? await keepLook(kit, chip, board, look) : null;
-  const before =
-    image.address === board.mcu.flashBase ? look.atBase : recognizeAt(look.current, image.address);
-  return { look, before, backup, sectorsErased: owed.erase.length };
+  const backup =
+    owed.erase.length > 0 || isFirstContact ? await keepLook(kit, records, chip, board, look) : null;
+  return { look, backup, sectorsErased: owed.erase.length };
 }
 
 /** Writes, reads every byte back after all writes, and once more erases and writes what differs. */

@@ -39,7 +39,7 @@ export async function takeBackup(
       async (chip, visit) => {
         watch.begin('backup');
         const { kept, atBase, application } = await keepWhole(kit, chip, board, visit.torn, watch);
-        visit.application = stateOf({ atBase, application });
+        visit.application = () => stateOf({ atBase, application });
         await remember(kit, board.name, bootloaderMemory(atBase));
         return kept;
       },

@@ -48,7 +48,7 @@ export interface Visit {
   /** Throws if the job was cancelled, and ends all cancelling: called before anything is changed. */
   readonly lastExit: () => void;
   /** What would start if the board were let go now, as far as it is known; the work keeps it true. */
-  application: ApplicationState;
+  application: () => ApplicationState;
 }
 export type Inside<T> = (chip: Bootloader, visit: Visit) => Promise<T>;
 
@@ -103,13 +103,14 @@ export async function visitBootloader<T, R>(
             cancel = undefined;
             isBehindExit = true;
           },
-          application: ran && !isBehindExit ? 'whole' : 'unknown',
+          application: () => (ran && !isBehindExit ? 'whole' : 'unknown'),
         };
         try {
           await remember(kit, board.name, learnt(arrival, opened, memory, watch));
           return await inside(stay.listen(chip), here);
         } finally {
-          const left = lines === undefined && (await bootWithoutWires(chip, board, here.application, watch));
+          const left =
+            lines === undefined && (await bootWithoutWires(chip, board, here.application(), watch));
           await chip.close();
           // What is still there then is no answer to the boot.
           if (left && arrival.kind !== 'katapult-can')

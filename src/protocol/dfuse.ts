@@ -21,8 +21,8 @@ const COMMAND_ERASE = 0x41;
 const FIRST_DATA_BLOCK = 2;
 /** AN3156 sections 3.1 and 3.2: reads and writes are of 2 to wTransferSize bytes. */
 const MIN_TRANSFER_BYTES = 2;
-/** Blocks on their way at once in a read. The wire then waits for us once in four blocks, and progress still flows. */
-const READ_AHEAD_BLOCKS = 4;
+/** Blocks on their way at once in a read: the wire waits for us once in so many, and progress still flows. */
+const READ_AHEAD_BLOCKS = 8;
 
 /** AN3156 4.2. Throws `read-protected` where the chip refuses every address, `dfu-status` elsewhere. */
 export function* setAddress(link: DfuseLink, address: number): DfuTalk<void> {

@@ -247,6 +247,22 @@ test('events reach every client; one that reads nothing is let go', async () => 
   expect(sleeper.messages().length).toBeLessThan(42);
 });
 
+test('progress wakes a client no more often than through Moonraker, and its last word comes before what follows', async () => {
+  const own = await open();
+  const { ask, until, messages } = await client();
+  ask(request(1));
+  await until(1);
+  const progress = (doneBytes: number) =>
+    own.tell({ ...EVENT, kind: 'progress', phase: 'write', doneBytes, totalBytes: 99 });
+  for (let n = 1; n <= 50; n++) progress(n);
+  await until(2);
+  own.tell(EVENT);
+  const told = (await until(4)).slice(1).map(({ params }) => params[0].doneBytes ?? params[0].kind);
+  expect(told).toEqual([1, 50, 'note']);
+  await sleep(300);
+  expect(messages()).toHaveLength(4);
+});
+
 test('closing: the last words arrive, the file goes, and a client that stays open holds nothing up', async () => {
   const own = await open();
   const polite = await client();

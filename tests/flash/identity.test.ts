@@ -119,7 +119,7 @@ test('a chip with less flash than its board file promises: an image that would o
       torn: new TornSectors([]),
       stay: new DfuStay(rig.kit.clock, 0, false),
       lastExit: () => {},
-      application: 'unknown',
+      application: () => 'unknown',
     }),
   );
   expect(failure).toMatchObject({ code: 'image-overruns-flash', place: '0x08010000' });

@@ -1,15 +1,18 @@
-// Runs in the guest, where udevd has ended: who comes and who leaves is seen by looks alone.
+// Runs in the guest, where udevd has ended: who comes and who leaves is told by the kernel, or seen by looks alone.
 import { expect, test } from '@jest/globals';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { loadLibc } from '../../src/hardware/libc.ts';
 import { loadUsb, type NativeEmitter } from '../../src/hardware/usb-native.ts';
+import { hearKernel } from '../../src/hardware/usb-uevents.ts';
 import { HardwareUsb } from '../../src/hardware/usb.ts';
 import type { UsbChange } from '../../src/ports/usb.ts';
 import { DFU_REQUEST, dfuSetup } from '../../src/protocol/dfu.ts';
 import { askBench, until } from './bench-person.ts';
 
-test('no udevd: each change is told once and in order, and the board is opened', async () => {
+test('no udevd, by the package usb: each change is told once and in order, and the board is opened', async () => {
   let events = 0;
   const bus = new HardwareUsb({
+    force: 'usb',
     load: async () => {
       const native = await loadUsb();
       class Counted implements NativeEmitter {
@@ -41,4 +44,22 @@ test('no udevd: each change is told once and in order, and the board is opened',
   await device.close();
   stop();
   expect(events).toBe(0);
+});
+
+test('no udevd: the kernel itself tells who left and who came', async () => {
+  const libc = await loadLibc();
+  if (typeof libc === 'string') throw new Error(libc);
+  const bus = new HardwareUsb();
+  const isThere = async () => (await bus.list()).some(({ productId }) => productId === 0xdf11);
+  await askBench('plug');
+  await until('the ROM', isThere);
+  const seen: boolean[] = [];
+  const deafen = hearKernel(libc, () => void isThere().then((there) => seen.push(there)));
+  await askBench('pull');
+  await until('the ROM told as gone', () => seen.length === 1);
+  await askBench('plug');
+  await until('the ROM told as come', () => seen.length === 2);
+  // When it is told it has happened.
+  expect(seen).toEqual([false, true]);
+  deafen();
 });

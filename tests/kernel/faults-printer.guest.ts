@@ -2,7 +2,9 @@
 // MAY=yes: a member of plugdev and dialout, where the rule is installed.
 import { expect, test } from '@jest/globals';
 import { hardwareGpio } from '../../src/hardware/gpio.ts';
+import { loadLibc } from '../../src/hardware/libc.ts';
 import { hardwareSerial } from '../../src/hardware/serial.ts';
+import { hearKernel } from '../../src/hardware/usb-uevents.ts';
 import { HardwareUsb } from '../../src/hardware/usb.ts';
 import { DFU_REQUEST, dfuSetup } from '../../src/protocol/dfu.ts';
 import { ours } from './faults-ours.ts';
@@ -33,6 +35,12 @@ const refused = () => {
         'Install the udev rule: sudo cp systemd/70-octopus-flasher.rules /etc/udev/rules.d/ && sudo udevadm control --reload && sudo udevadm trigger; it lets in members of plugdev: sudo usermod -aG plugdev USER.',
       place: node,
     });
+  });
+
+  test('USB events of the kernel are told to everybody', async () => {
+    const libc = await loadLibc();
+    if (typeof libc === 'string') throw new Error(libc);
+    hearKernel(libc, () => {})();
   });
 
   test('serial (EACCES): the group', async () => {

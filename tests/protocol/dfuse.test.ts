@@ -123,6 +123,56 @@ describe('commands, byte for byte as AN3156 4.2 and 4.3 write them', () => {
   });
 });
 
+describe('what goes to the chip without a word of ours between', () => {
+  test('held: DNLOAD and both GETSTATUS', () => {
+    const { asked, series } = talkWith(eraseSector(link('held'), 0x08000000), obedient());
+    expect(series).toEqual([3]);
+    expect(asked.map(requestOf)).toEqual([DFU_REQUEST.dnload, DFU_REQUEST.getStatus, DFU_REQUEST.getStatus]);
+  });
+
+  test('polled: DNLOAD and the first GETSTATUS; the second is asked when bwPollTimeout is over', () => {
+    const { asked, series } = talkWith(eraseSector(link('polled'), 0x08000000), obedient());
+    expect(series).toEqual([2]);
+    expect(asked.map((request) => requestOf(request) ?? request.kind)).toEqual([
+      DFU_REQUEST.dnload,
+      DFU_REQUEST.getStatus,
+      'wait',
+      DFU_REQUEST.getStatus,
+    ]);
+  });
+
+  test('a chip that says dfuDNBUSY twice does not hold: it is polled this once, and stays trusted', () => {
+    const shared = link('held');
+    const answers = [statusBytes(4, 100), statusBytes(4, 104), statusBytes(5)];
+    const { asked } = talkWith(eraseSector(shared, 0x08000000), (request) =>
+      request.kind === 'in' ? (answers.shift() ?? 'stall') : 'ok',
+    );
+    expect(asked.flatMap((request) => (request.kind === 'wait' ? [request.ms] : []))).toEqual([104]);
+    expect(shared.pacing).toBe('held');
+  });
+
+  test('reads: eight blocks, progress once for each eight', () => {
+    const { asked, series } = talkWith(readRun(link(), 0x08000000, 10 * 2048), obedient());
+    expect(series).toEqual([3, 8, 2]);
+    expect(asked.flatMap((request) => (request.kind === 'progress' ? [request.done] : []))).toEqual([
+      8 * 2048,
+      10 * 2048,
+    ]);
+  });
+
+  test('what is read lies where it was asked', () => {
+    const good = obedient();
+    const { result } = talkWith(readRun(link(), 0x08000000, 9 * 2048 + 5), (request) =>
+      request.kind === 'in' && request.setup.request === DFU_REQUEST.upload
+        ? new Uint8Array(request.length).fill(request.length < 2048 ? 99 : request.setup.value)
+        : good(request),
+    );
+    for (let block = 0; block < 9; block++)
+      expect(new Set(result.subarray(block * 2048, (block + 1) * 2048))).toEqual(new Set([block + 2]));
+    expect([...result.subarray(9 * 2048)]).toEqual([99, 99, 99, 99, 99]);
+  });
+});
+
 describe('refusals of the chip', () => {
   test.each([
     ['errTARGET (td-p/341906)', statusBytes(10, 0, 1), 'dfu-status'],
@@ -149,6 +199,24 @@ describe('refusals of the chip', () => {
         request.kind === 'in' ? statusBytes(10, 0, 15) : 'stall',
       ),
     ).toBe('dfu-status');
+  });
+
+  test('a stalled DNLOAD is explained by the statuses that came with it: nothing more is asked', () => {
+    let asked = 0;
+    const code = codeOf(eraseSector(link(), 0x08000000), (request) => {
+      asked += 1;
+      return request.kind === 'in' ? statusBytes(10, 0, 11) : 'stall';
+    });
+    expect([code, asked]).toEqual(['read-protected', 3]);
+  });
+
+  test('a DNLOAD without an answer: its statuses were not sent, so the chip is asked once more', () => {
+    const asked: number[] = [];
+    const code = codeOf(eraseSector(link(), 0x08000000), (request) => {
+      asked.push(request.setup.request);
+      return request.kind === 'in' ? statusBytes(10, 0, 15) : 'timeout';
+    });
+    expect([code, asked]).toEqual(['dfu-status', [DFU_REQUEST.dnload, DFU_REQUEST.getStatus]]);
   });
 
   test('no status at all', () => {
@@ -230,6 +298,43 @@ describe('reading', () => {
       [2, 12],
     ]);
     expect([...(dnloads(asked).at(-1)?.data ?? [])]).toEqual([0x21, 0x00, 0x08, 0x00, 0x08]);
+  });
+
+  test.each([0, 1, 3, 7, 8, 10])(
+    'a chip that goes silent at block %i: that block is named, whatever came back behind it',
+    (silent) => {
+      const good = obedient();
+      try {
+        talkWith(readRun(link(), 0x08020000, 11 * 2048), (request) =>
+          requestOf(request) === DFU_REQUEST.upload && request.setup.value === silent + 2
+            ? 'timeout'
+            : good(request),
+        );
+        throw new Error('it ended well');
+      } catch (error) {
+        const place = `0x${(0x08020000 + silent * 2048).toString(16).padStart(8, '0')}`;
+        expect(error).toMatchObject({ code: 'flash-unreadable', place });
+      }
+    },
+  );
+
+  test('a block that is refused in the middle of a series: its address, and why', () => {
+    const good = obedient();
+    let isRefused = false;
+    try {
+      talkWith(readRun(link(), 0x08000000, 4 * 2048), (request) => {
+        if (requestOf(request) === DFU_REQUEST.upload && request.setup.value >= 4) isRefused = true;
+        if (!isRefused) return good(request);
+        return requestOf(request) === DFU_REQUEST.upload ? 'stall' : statusBytes(10, 0, 8);
+      });
+      throw new Error('it ended well');
+    } catch (error) {
+      expect(error).toMatchObject({
+        code: 'dfu-status',
+        place: '0x08001000',
+        message: expect.stringContaining('errADDRESS'),
+      });
+    }
   });
 
   test('fewer bytes than asked are not taken for the answer', () => {
