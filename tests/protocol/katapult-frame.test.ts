@@ -81,6 +81,10 @@ describe('answers in', () => {
     ]);
   });
 
+  test('a length that no frame has holds nothing', () => {
+    expect(new AnswerDecoder().push(bytesOf(`0188a01f${NACK}`))).toEqual([{ kind: 'nack' }]);
+  });
+
   test('a false length holds the next answers only until nothing more comes', () => {
     const decoder = new AnswerDecoder();
     // It claims 29 words; 124 bytes never come.
