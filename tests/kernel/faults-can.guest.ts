@@ -57,8 +57,12 @@ test('absent, no CAN interface, down: each has its own words', async () => {
 
 test('the right bitrate and somebody who acknowledges: the node answers', async () => {
   up(1_000_000);
-  const { nodes, troubles } = await askUnassigned(kit, 'can0');
+  const began = kit.clock.now();
+  const { nodes, queries, troubles } = await askUnassigned(kit, 'can0');
   expect(nodes.map(({ uuid }) => uuid)).toEqual(['0a0b0c000001']);
+  // The driver echoes what was sent to the other socket, and the silence was waited for.
+  expect(queries).toBe(1);
+  expect(kit.clock.now() - began).toBeLessThan(900);
   expect([...troubles]).toEqual([]);
 });
 
@@ -89,8 +93,8 @@ test('a wrong bitrate: disturbed, then bus-off, and nothing is taken for an answ
   await askBench('plug');
   up(500_000);
   const { troubles: heard } = await listen();
-  const { nodes, troubles } = await askUnassigned(kit, 'can0');
-  expect(nodes).toEqual([]);
+  const { nodes, queries, troubles } = await askUnassigned(kit, 'can0');
+  expect([nodes, queries]).toEqual([[], 0]);
   expect([...troubles].sort()).toEqual(['bus-off', 'disturbed']);
   expect([...heard].sort()).toEqual(['bus-off', 'disturbed']);
   expect(ip('-details', 'link', 'show', 'can0')).toContain('state BUS-OFF');
