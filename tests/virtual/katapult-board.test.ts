@@ -171,9 +171,11 @@ describe('the request heard on CAN', () => {
         linkAddress,
         forgeKlipper({ mcu: 'stm32f446xx', transport: 'can', linkAddress }),
       );
+      let starts = 0;
+      one.board.onRunning = () => starts++;
       one.board.requestBootloader();
       await one.clock.sleep(3000);
-      expect([await ids(one), one.board.klipper?.transport]).toEqual(['', 'can']);
+      expect([await ids(one), one.board.klipper?.transport, starts]).toEqual(['', 'can', 0]);
     }
   });
 
