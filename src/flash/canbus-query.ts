@@ -1,7 +1,7 @@
 // Who is on a CAN bus and has no id yet? Asks once, and listens until the bus has nothing more to say.
-import { OctopusError } from '../errors.ts';
 import { queryUnassigned, readAnswer, type NodeAnswer } from '../protocol/klipper-can.ts';
 import type { CanBus, CanFrame, CanTrouble } from '../ports/can.ts';
+import { interfaceLeft, sendFrame } from './can-send.ts';
 import type { Kit } from './kit.ts';
 
 /**
@@ -11,9 +11,6 @@ import type { Kit } from './kit.ts';
  */
 const SILENCE_MS = 250;
 const LIMIT_MS = 900;
-/** A queue that is full now has room when the frame on the wire is done, 0.16 ms at 1 Mbit/s. */
-const SEND_RETRY_MS = 20;
-const SEND_TRIES = 10;
 
 export interface Answers {
   /** Each node once, in the order of the first answers. */
@@ -48,7 +45,7 @@ export async function askUnassigned(
     hearing.listenTo(ear);
     const mouth = await kit.can.open(interfaceName);
     try {
-      await sendQuery(kit, mouth, interfaceName, signal);
+      await sendFrame(kit, mouth, queryUnassigned(), interfaceName, signal);
       await hearing.untilSilence(signal);
     } finally {
       await mouth.close();
@@ -133,33 +130,4 @@ class Hearing {
 function isQuery({ id, data }: CanFrame): boolean {
   const query = queryUnassigned();
   return id === query.id && data.length === query.data.length && data[0] === query.data[0];
-}
-
-async function sendQuery(
-  { clock }: Pick<Kit, 'clock'>,
-  bus: CanBus,
-  interfaceName: string,
-  signal?: AbortSignal,
-): Promise<void> {
-  for (let attempt = 1; (await bus.send(queryUnassigned())) === 'full'; attempt++) {
-    if (attempt === SEND_TRIES) throw queueFull(interfaceName);
-    await clock.sleep(SEND_RETRY_MS, signal);
-  }
-}
-
-function queueFull(interfaceName: string): OctopusError {
-  return new OctopusError('no-device', `the transmit queue of ${interfaceName} stays full`, {
-    place: interfaceName,
-    advice:
-      'Nobody on the bus acknowledges: look at the wires, the two terminating resistors, the power of the nodes and ' +
-      `the bitrate, then set the interface down and up again (sudo ip link set ${interfaceName} down).`,
-  });
-}
-
-function interfaceLeft(interfaceName: string): OctopusError {
-  return new OctopusError('device-gone', `${interfaceName} went away during the query`, {
-    place: interfaceName,
-    advice:
-      'A bridge takes its interface with it when it is reset: look at its power and cable, then ask again.',
-  });
 }

@@ -7,6 +7,7 @@ import { openArrival, type Arrival } from './arrival.ts';
 import type { Bootloader } from './bootloader.ts';
 import { recall, remember, type BoardMemory } from './board-memory.ts';
 import { bootWithoutWires, type ApplicationState } from './boot-without-wires.ts';
+import { lockOfBus } from './canbus-query.ts';
 import { refuseRomAgain } from './confirm.ts';
 import { DfuStay } from './dfu-stay.ts';
 import { byWire, enterBootloader } from './enter-bootloader.ts';
@@ -38,7 +39,7 @@ export interface Seat {
 
 export type VisitKit = Pick<
   Kit,
-  'can' | 'clock' | 'gpio' | 'printer' | 'recorder' | 'serial' | 'store' | 'usb'
+  'can' | 'clock' | 'gpio' | 'locks' | 'printer' | 'recorder' | 'serial' | 'store' | 'usb'
 >;
 
 /** What the work gets beside the chip. */
@@ -164,7 +165,8 @@ export async function visitBootloader<T, R>(
         () => true,
       );
     };
-    const inLines = () => (pins === undefined ? visit(undefined) : withLines(kit, pins, visit));
+    const inLines = () =>
+      pins === undefined ? alone(kit, way.node, () => visit(undefined)) : withLines(kit, pins, visit);
     return way.entersRom ? withHeatersOff(kit, place, watch, inLines, isStillInRom) : inLines();
   });
 }
@@ -198,6 +200,17 @@ async function againWhileItHelps<T>(
           : `The sector at ${around} cannot be read (a write was cut off there): read around.`,
       );
     }
+  }
+}
+
+/** A node has its bus for itself: two in Katapult would have the same id. Throws `busy`. */
+async function alone<T>(kit: VisitKit, node: CanPlace | undefined, work: () => Promise<T>): Promise<T> {
+  if (node === undefined) return work();
+  const release = await kit.locks.acquire(lockOfBus(node.interfaceName));
+  try {
+    return await work();
+  } finally {
+    await release();
   }
 }
 

@@ -5,27 +5,9 @@ import { askUnassigned, lockOfBus } from '../flash/canbus-query.ts';
 import { refuseWhileWorking } from '../flash/gate.ts';
 import type { Kit } from '../flash/kit.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
+import { interfaceName } from './can-node.ts';
 import { busNotes } from './canbus-notes.ts';
 import { defineMethod } from './method.ts';
-import { text, type Parameter } from './parameters.ts';
-
-/**
- * What Linux takes for a name (net/core/dev.c, dev_valid_name): IFNAMSIZ is 16 with the final zero, no slash, colon
- * or space. Of the rest only what can be printed: the name stands in messages for Klipper's console.
- */
-const INTERFACE_NAME = /^(?!\.{1,2}$)[!-.0-9;-~]{1,15}$/;
-
-const plainText = text('the CAN interface, as `ip link` lists it (default: can0)', 'NAME');
-const interfaceName: Parameter<string> = {
-  ...plainText,
-  fallback: 'can0',
-  allowed: 'the name of a network interface: 1 to 15 characters, no slash, colon or space',
-  parse: (given) => {
-    const name = plainText.parse(given);
-    if (!INTERFACE_NAME.test(name)) throw new TypeError('no name of an interface');
-    return name;
-  },
-};
 
 export const canbusQuery = defineMethod({
   name: 'octopus.canbus_query',

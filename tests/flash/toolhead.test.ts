@@ -119,6 +119,16 @@ async function twice({ bench, node }: NodeRig): Promise<void> {
   node.pressReset();
 }
 
+test('two toolheads at once on a bus: the second is told to wait, and Klipper runs again', async () => {
+  const rig = await setUpNode(MODELS[0]);
+  const first = flashNode(rig, imageFor(rig));
+  const second = await failureOf(flashNode(rig, imageFor(rig)));
+  expect(second).toMatchObject({ code: 'busy' });
+  expect(await first).toMatchObject({ state: 'done', verified: true });
+  expectSafe(rig);
+  rig.bench.dispose();
+});
+
 test('its backup is of its own flash', async () => {
   const rig = await setUpNode(MODELS[0]);
   const before = rig.node.klipper?.version;

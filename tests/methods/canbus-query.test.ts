@@ -204,7 +204,7 @@ test('one query is sent, and no node is given an id', async () => {
   );
   await query(bench);
   expect(heard.filter((frame) => !frame.startsWith('3f1'))).toEqual(['3f0#00']);
-  expect(bench.can.nodes.map(({ admin }) => admin.nodeId)).toEqual([0, 0]);
+  expect(bench.can.nodes.map(({ admin }) => admin.nodeId)).toEqual([undefined, undefined]);
 });
 
 describe('one at a time', () => {

@@ -49,12 +49,13 @@ function portsOf({
   can,
   clock,
   gpio,
+  locks,
   printer,
   serial,
   store,
   usb,
 }: VirtualBench): Omit<FlashKit, 'recorder'> {
-  return { can, clock, gpio, printer, serial, store, usb };
+  return { can, clock, gpio, locks, printer, serial, store, usb };
 }
 
 /** A Klipper for this board, behind its bootloader unless told otherwise. */
