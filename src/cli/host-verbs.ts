@@ -39,6 +39,11 @@ export function addHostVerbs(
       checkSettings(settings, world, settings.virtual !== undefined);
       endWith(await world.daemon(settings));
     });
+  program.command('after-stop', { hidden: true }).action(async (_options, command: Command) => {
+    const settings = settingsOf(command);
+    checkSettings(settings, world, settings.virtual !== undefined);
+    endWith(await world.afterStop(settings));
+  });
   addWiring(program, world, output, settingsOf);
   program.command('warm-up', { hidden: true }).action(() => world.warmUp());
   for (const isArmed of [true, false]) {

@@ -83,6 +83,8 @@ export interface World {
   attach(settings: Settings): Promise<DaemonLink | undefined>;
   /** Runs until it is told to stop; answers the exit code. */
   daemon(settings: Settings): Promise<number>;
+  /** After the daemon's end: lines let go, a Klipper that it left stopped started; answers the exit code. */
+  afterStop(settings: Settings): Promise<number>;
   /** Loads what the daemon loads, so that it lies compiled in Node's cache. */
   warmUp(): Promise<void>;
   /** A virtual board for other programs, or this kernel for somebody's. Runs until `signal` is aborted. */

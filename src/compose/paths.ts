@@ -14,6 +14,8 @@ export interface Paths {
   /** The owner's own settings, in no folder of Moonraker. */
   readonly hostConf: string;
   readonly audit: string;
+  /** The daemon's, where Mainsail shows logs. */
+  readonly log: string;
   /** The daemon's, for the host's own user. */
   readonly socket: string;
 }
@@ -37,6 +39,7 @@ export function pathsFor({ data, printerData: chosen, virtual, virtualDir }: Cho
     data: data === undefined ? (virtual === undefined ? own : virtualData) : resolve(data),
     hostConf: join(own, 'host.conf'),
     audit: join(own, 'audit.log'),
+    log: join(printerData, 'logs', 'octopus-flasher.log'),
     socket: join(printerData, 'comms', 'octopus-flasher.sock'),
   };
 }

@@ -49,9 +49,14 @@ export function createWorld(): World {
       const { runDaemon } = await import('../daemon.ts');
       return runDaemon(settings, version);
     },
+    afterStop: async (settings) => {
+      const { runAfterStop } = await import('../daemon/after-stop.ts');
+      return runAfterStop(settings, version);
+    },
     warmUp: async () => {
-      const [, , { preloadHardware }] = await Promise.all([
+      const [, , , { preloadHardware }] = await Promise.all([
         import('../daemon.ts'),
+        import('../daemon/after-stop.ts'),
         import('./virtual-kit.ts'),
         import('./hardware-kit.ts'),
       ]);
