@@ -37,7 +37,7 @@ refuse_wrong_pins() {
 # Raspberry Pi, firmware/boot/overlays/README: spi1-*: GPIO16 to 21; I2S, and with it every sound card on the header: 18 to 21.
 refuse_used_pin() { # NUMBER FILE
   local lines line
-  lines=$(grep -vE '^[[:space:]]*#' -- "$2" | tr -d '\r' || true)
+  lines=$(without_pins <"$2" | grep -vE '^[[:space:]]*#' | tr -d '\r' || true)
   if [ "$1" -ge 16 ] && [ "$1" -le 21 ]; then
     line=$(grep -E '^[[:space:]]*dtoverlay=spi1-' <<<"$lines" | head -n 1 || true)
     [ -z "$line" ] || refuse "GPIO$1 is SPI1's on this host ($line in $2)" "Choose other pins in host.conf: docs/hardware.md"
@@ -46,9 +46,23 @@ refuse_used_pin() { # NUMBER FILE
     line=$(grep -E '^[[:space:]]*(dtparam=([^#]*,)?i2s=on|dtoverlay=(i2s|hifiberry|iqaudio|allo-|justboom|audioinjector|googlevoicehat|max98357a|rpi-dac|pisound|wm8960|adau|merus|dionaudio|superaudioboard|fe-pi))' <<<"$lines" | head -n 1 || true)
     [ -z "$line" ] || refuse "GPIO$1 is I2S's on this host, sound ($line in $2)" "Choose other pins in host.conf: docs/hardware.md"
   fi
-  line=$(sed "/^$PINS_BEGIN/,\$d" <<<"$lines" | grep -E "^[[:space:]]*(gpio=([^=]*[,-])?$1([,-][^=]*)?=|dtoverlay=.*(gpio[_a-z]*|pin)=$1(,|\$))" | head -n 1 || true)
+  line=$(pin_line "$1" <<<"$lines")
   [ -z "$line" ] || refuse "GPIO$1 is used on this host ($line in $2)" "Choose other pins in host.conf: docs/hardware.md"
   refuse_klipper_pin "$1"
+}
+
+# A filter: the first line that sets the pin (gpio=2,5-8=...), or gives it to an overlay.
+pin_line() { # NUMBER
+  awk -v pin="$1" '
+    /^[ \t]*gpio=/ {
+      split($0, parts, "=")
+      count = split(parts[2], items, ",")
+      for (i = 1; i <= count; i++) {
+        if (split(items[i], ends, "-") == 1) ends[2] = ends[1]
+        if (pin + 0 >= ends[1] + 0 && pin + 0 <= ends[2] + 0) { print; exit }
+      }
+    }
+    /^[ \t]*dtoverlay=/ && $0 ~ "(gpio[_a-z]*|pin)=" pin "(,|$)" { print; exit }'
 }
 
 # This host as an MCU of Klipper's (docs/RPi_microcontroller.md): its pins are NAME:gpio26, NAME:gpiochip0/gpio26.

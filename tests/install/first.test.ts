@@ -20,7 +20,7 @@ jest.setTimeout(120_000);
 
 let site: InstallSite;
 beforeEach(() => {
-  site = new InstallSite();
+  site = new InstallSite({ isWhole: true });
 });
 afterEach(() => site.close());
 

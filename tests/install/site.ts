@@ -39,10 +39,11 @@ export class InstallSite {
   readonly moonrakers: SocketMoonraker[] = [];
   readonly #bin = join(this.top, 'bin');
 
-  constructor({ clone = 'octopus-flasher', data = 'printer_data' } = {}) {
+  /** @param isWhole with the real program behind the installer; else a stand-in that arms and has nothing to say */
+  constructor({ clone = 'octopus-flasher', data = 'printer_data', isWhole = false } = {}) {
     this.clone = join(this.home, clone);
     this.data = join(this.home, data);
-    this.#makeClone();
+    this.#makeClone(isWhole);
     this.#makeRoot();
     this.#makeTools();
     if (data !== '') this.addPrinter(data, 'klipper', 'moonraker');
@@ -158,7 +159,7 @@ export class InstallSite {
     return seen;
   }
 
-  #makeClone(): void {
+  #makeClone(isWhole: boolean): void {
     mkdirSync(this.clone, { recursive: true });
     for (const part of PARTS) cpSync(join(repository, part), join(this.clone, part), { recursive: true });
     for (const file of FILES) cpSync(join(repository, file), join(this.clone, file));
@@ -168,6 +169,13 @@ export class InstallSite {
       if (name !== '.octopus-lock.json')
         symlinkSync(join(repository, 'node_modules', name), join(this.clone, 'node_modules', name));
     cpSync(join(repository, 'package-lock.json'), join(this.clone, 'node_modules/.octopus-lock.json'));
+    if (!isWhole) {
+      const file = '"$3/octopus-flasher/host.conf"';
+      this.write(
+        join(this.clone, 'bin/octopus'),
+        `#!/bin/sh\ncase "$1" in arm) sed -i 's/^armed:.*/armed: yes/' ${file} ;; disarm) sed -i 's/^armed:.*/armed: no/' ${file} ;; esac\n`,
+      );
+    }
     this.git('init', '-q', '-b', 'main');
     this.git('remote', 'add', 'origin', ORIGIN);
     this.git('add', 'install.sh');
