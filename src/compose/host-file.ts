@@ -80,7 +80,10 @@ export class HostFile {
   async #template(folder: string): Promise<{ text: string; facts: HostFileFacts }> {
     const real = join(await realpath(folder), basename(this.path));
     const roots = await existing(this.#roots);
-    return { text: await readFile(TEMPLATE, 'utf8'), facts: { home: this.#home, mode: 0o600, isOwn: true, real, roots } };
+    return {
+      text: await readFile(TEMPLATE, 'utf8'),
+      facts: { home: this.#home, mode: 0o600, isOwn: true, real, roots },
+    };
   }
 
   async #replace(folder: string, text: string): Promise<void> {

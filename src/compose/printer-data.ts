@@ -6,10 +6,11 @@ import { join } from 'node:path';
 export function defaultPrinterData(home: string): string {
   const usual = join(home, 'printer_data');
   const folders = [usual, ...namesIn(home).map((name) => join(home, name))];
-  const isInstalled = (folder: string) => existsSync(join(folder, 'octopus-flasher', 'installed'));
-  const isPrinter = (folder: string) => existsSync(join(folder, 'config'));
   return folders.find(isInstalled) ?? folders.find(isPrinter) ?? usual;
 }
+
+const isInstalled = (folder: string) => existsSync(join(folder, 'octopus-flasher', 'installed'));
+const isPrinter = (folder: string) => existsSync(join(folder, 'config'));
 
 function namesIn(home: string): readonly string[] {
   try {

@@ -66,6 +66,10 @@ export function createWorld(): World {
       const { serveVirtual } = await import('./virtual-serve.ts');
       await serveVirtual(settings, asked);
     },
+    supportBundle: async (settings, answers, file) => {
+      const { writeSupportBundle } = await import('./support-bundle.ts');
+      return writeSupportBundle(settings, version, answers, file);
+    },
     arm: async (settings, isArmed) => {
       const paths = pathsFor(settings);
       const hostFile = isArmed ? (await readConfiguration(paths)).hostFile : await hostFileToDisarm(paths);

@@ -49,6 +49,7 @@ export async function run(
     afterStop: () => Promise.reject(new Error('not in these tests')),
     warmUp: async () => {},
     serveVirtual: () => Promise.reject(new Error('not in these tests')),
+    supportBundle: () => Promise.reject(new Error('not in these tests')),
     arm: () => Promise.reject(new Error('not in these tests')),
     ...own,
   };

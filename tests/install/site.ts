@@ -93,7 +93,7 @@ export class InstallSite {
     rmSync(this.top, { recursive: true, force: true });
   }
 
-  run(args: readonly string[], { input = '', env = {} as NodeJS.ProcessEnv } = {}): Promise<Ended> {
+  run(args: readonly string[], { input = '', env = {} }: { input?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Ended> {
     return new Promise((done) => {
       const child = execFile(
         join(this.clone, 'install.sh'),
