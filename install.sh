@@ -55,6 +55,7 @@ END
 is_yes=no is_dry=no is_uninstall=no is_purge=no
 board=ask arm=ask can_bitrate='' is_pins=no
 asked_data=()
+status=0
 while [ $# -gt 0 ]; do
   case $1 in
     --yes) is_yes=yes ;;
@@ -114,3 +115,4 @@ restart_printers
 restart_daemon
 say_end 'octopus-flasher is on this host.'
 if [ "$is_dry" = no ]; then first_checks; fi
+exit "$status"

@@ -9,6 +9,8 @@ const [path = '', verb = ''] = process.argv.slice(2);
 const ANSWER_MS = 10_000;
 /** A Moonraker that was just restarted listens after a second or two. */
 const CONNECT_MS = 15_000;
+/** Klipper is gone within a moment; one that was down has nowhere to go. */
+const GONE_MS = 3000;
 /** Klipper waits 90 s for an MCU that is not there. */
 const SETTLE_MS = 30_000;
 const END = '\x03';
@@ -16,7 +18,7 @@ const END = '\x03';
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 async function connect() {
-  for (const until = Date.now() + CONNECT_MS; ; ) {
+  for (const until = Date.now() + CONNECT_MS; ;) {
     try {
       return await new Promise((resolve, reject) => {
         const socket = createConnection(path, () => resolve(socket));
@@ -31,6 +33,9 @@ async function connect() {
 
 const socket = await connect().catch((error) => fail(error.message));
 const waiting = new Map();
+/** A Klipper that restarts leaves first; until then its state is the old one. */
+const isGone = {};
+isGone.promise = new Promise((resolve) => (isGone.resolve = resolve));
 let text = '';
 socket.on('error', (error) => fail(error.message));
 socket.on('close', () => fail('the connection was closed'));
@@ -38,7 +43,8 @@ socket.on('data', (chunk) => {
   const parts = (text + chunk).split(END);
   text = parts.pop() ?? '';
   for (const part of parts) {
-    const { id, result, error } = JSON.parse(part);
+    const { id, method, result, error } = JSON.parse(part);
+    if (method === 'notify_klippy_disconnected') isGone.resolve();
     waiting.get(id)?.(error === undefined ? { result } : { error });
     waiting.delete(id);
   }
@@ -84,8 +90,8 @@ async function reloadKlipper() {
   if (state !== 'idle') return state;
   // Its answer may be lost: Klipper drops the socket that it came by.
   void ask('printer.restart').catch(() => {});
-  await wait(1000);
-  for (const until = Date.now() + SETTLE_MS; ; ) {
+  await Promise.race([isGone.promise, wait(GONE_MS)]);
+  for (const until = Date.now() + SETTLE_MS; ;) {
     const now = await klippyState();
     if ((now !== 'startup' && now !== 'disconnected') || Date.now() > until) return now;
     await wait(500);

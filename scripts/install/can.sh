@@ -85,7 +85,7 @@ END
   put_shown "$(queue_file)"
   if [ "$is_put" = yes ]; then
     is_new=yes
-    if [ "$is_dry" = no ]; then as_root udevadm control --reload; fi
+    if [ "$is_dry" = no ]; then sudo udevadm control --reload || true; fi
   fi
   if ! systemctl is-enabled --quiet systemd-networkd.service 2>/dev/null; then
     is_new=yes

@@ -6,7 +6,8 @@ klipper_stale=()
 # Through a wildcard, which may match nothing: a clone that is gone must not keep Klipper from starting.
 macros_line() { printf '[include %s/macros/%s.cf?]' "$folder" "$1"; }
 with_macros() { with_line "$(macros_line "$macros")"; }
-without_macros() { without_line "$(macros_line octopus)" | without_line "$(macros_line octopus_shell)"; }
+# Of either kind, and of a clone that was elsewhere.
+without_macros() { sed -E '/^\[include [^]]*\/macros\/octopus(_shell)?\.cf\?\][[:space:]]*$/d'; }
 
 # Klipper stops at a section that it does not know, so the shell's macros need KIAUH's extension (Kalico has it). They
 # name the command at ~/octopus-flasher, and know of one printer only.
@@ -19,7 +20,7 @@ choose_macros() { # INSTANCE
 }
 
 tell_klipper() { # INSTANCE
-  local cfg=${printer_cfgs[$1]} other=octopus own
+  local cfg=${printer_cfgs[$1]} own
   klipper_stale[$1]=no
   sidebar "$1"
   if [ ! -f "$cfg" ]; then
@@ -33,12 +34,8 @@ tell_klipper() { # INSTANCE
     say "The macros are in $own already: printer.cfg is left as it is."
     return
   fi
-  if [ "$macros" = octopus ]; then other=octopus_shell; fi
-  if has_line "$(macros_line "$other")" "$cfg"; then
-    without_macros <"$cfg" | with_macros >"$new"
-  else
-    with_macros <"$cfg" >"$new"
-  fi
+  without_macros <"$cfg" >"$work/bare"
+  with_macros <"$work/bare" >"$new"
   put "$cfg" 644 user
   klipper_stale[$1]=yes
 }

@@ -43,5 +43,5 @@ function indented(link) {
 
 function say(out) {
   const bytes = Buffer.from(out);
-  for (let sent = 0; sent < bytes.length; ) sent += writeSync(1, bytes, sent);
+  for (let sent = 0; sent < bytes.length;) sent += writeSync(1, bytes, sent);
 }

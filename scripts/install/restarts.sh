@@ -83,11 +83,16 @@ restart_daemon() {
   if systemctl is-active --quiet "$unit"; then
     if [ "$is_daemon_stale" = no ]; then return; fi
     changed "restart $unit"
-    sudo systemctl restart "$unit" || left "$unit does not start: journalctl -u $unit says why"
+    sudo systemctl restart "$unit" || leave_daemon
   else
     changed "start $unit"
-    sudo systemctl start "$unit" || left "$unit does not start: journalctl -u $unit says why"
+    sudo systemctl start "$unit" || leave_daemon
   fi
+}
+
+leave_daemon() {
+  status=1
+  left "$unit does not start: journalctl -u $unit says why"
 }
 
 first_checks() {

@@ -38,16 +38,16 @@ install_tree() {
 
 has_group() { grep -q "^$1:" -- "$ROOT/etc/group"; }
 
-# gpio: BOOT0 and reset; dialout: serial ports; plugdev: boards in DFU mode.
+# gpio: BOOT0 and reset; dialout: serial ports; plugdev: boards in DFU mode. Raspberry Pi OS has gpio, Debian has none and
+# gives /dev/gpiochip* to root alone: the udev rule is for both.
 join_groups() {
   local group has_joined=no
+  if ! has_group gpio; then
+    note new-group gpio
+    run_as_root 'make a group gpio' -- groupadd --system gpio
+  fi
   for group in gpio dialout plugdev; do
-    if ! has_group "$group"; then
-      if [ "$group" = gpio ]; then
-        say "There is no group gpio here: whom /dev/gpiochip* belongs to, docs/hardware.md."
-      fi
-      continue
-    fi
+    if ! has_group "$group" && [ "$group" != gpio ]; then continue; fi
     case " $(id -nG "$user") " in *" $group "*) continue ;; esac
     note group "$group"
     run_as_root "make $user a member of $group" -- usermod -aG "$group" "$user"
@@ -63,10 +63,11 @@ install_udev_rule() {
   if [ "$is_put" = yes ] && [ "$is_dry" = no ]; then reload_udev; fi
 }
 
+# For boards that are plugged in now; for all others udev reads its rules anew by itself.
 reload_udev() {
-  as_root udevadm control --reload
-  # Boards that are plugged in now.
-  as_root udevadm trigger --action=change --subsystem-match=usb --subsystem-match=tty
+  if ! sudo udevadm control --reload || ! sudo udevadm trigger --action=change --subsystem-match=usb --subsystem-match=tty --subsystem-match=gpio; then
+    left 'udev did not take the rule: plug the board in anew'
+  fi
 }
 
 # Folders that the daemon writes to, as they really are: logs and config may be links to older places.

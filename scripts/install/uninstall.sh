@@ -59,15 +59,18 @@ forget_system() {
   take_away "$unit_file" root
   if [ -f "$rule_file" ]; then
     take_away "$rule_file" root
-    if [ "$is_dry" = no ]; then as_root udevadm control --reload; fi
+    if [ "$is_dry" = no ]; then sudo udevadm control --reload || true; fi
   fi
   if [ "$is_dry" = no ] && [ "$changes" -gt 0 ]; then as_root systemctl daemon-reload; fi
   if [ -d "$ROOT/var/cache/octopus-flasher" ]; then
     run_as_root 'remove its cache' -- rm -rf -- "$ROOT/var/cache/octopus-flasher"
   fi
   while IFS= read -r group; do
-    run_as_root "take $user out of $group again" -- gpasswd -d "$user" "$group"
+    case " $(id -nG "$user") " in
+      *" $group "*) run_as_root "take $user out of $group again" -- gpasswd -d "$user" "$group" ;;
+    esac
   done < <(noted group)
+  if is_noted new-group gpio && has_group gpio; then run_as_root 'remove the group gpio' -- groupdel gpio; fi
 }
 
 purge() {

@@ -10,11 +10,12 @@ import { asOctopusError } from '../errors.ts';
 import { systemClock } from '../hardware/clock.ts';
 import { lastJob, leftKlipperStopped, noteKlipperStarted } from '../jobs/journal.ts';
 import { lockOf, type JobKit } from '../jobs/runner.ts';
-import { createServiceLog, type Logger } from '../log.ts';
+import type { Logger } from '../log.ts';
 import { later } from '../moonraker/later.ts';
 import type { Printer } from '../ports/printer.ts';
 import { openDaemonKit } from './kit.ts';
 import { klipperUnitOf } from './klipper-unit.ts';
+import { openServiceLog } from './service-log.ts';
 import { floatAll } from './start-up.ts';
 
 /** So long Moonraker is tried: a Klipper that stands still harms nothing, but systemd waits for us. */
@@ -24,7 +25,15 @@ const SYSTEMCTL_MS = 20_000;
 /** What it could do stands in its log, and what it could not in its exit code: 0, or 1. */
 export async function runAfterStop(settings: Settings, version: string): Promise<number> {
   const paths = pathsFor(settings);
-  const log = createServiceLog('info', process.env);
+  const { log, close } = openServiceLog('info', paths.log, systemClock, process.env);
+  try {
+    return await cleanUp(settings, paths, version, log);
+  } finally {
+    await close();
+  }
+}
+
+async function cleanUp(settings: Settings, paths: Paths, version: string, log: Logger): Promise<number> {
   const configuration = await readConfiguration(paths).catch((): undefined => undefined);
   const opened = await openDaemonKit(settings, { boards: configuration?.boards, printers: [] }, log);
   try {

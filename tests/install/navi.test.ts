@@ -6,7 +6,10 @@ import fc from 'fast-check';
 
 const script = join(import.meta.dirname, '../../scripts/install/navi.mjs');
 const run = (text: string, ...args: string[]) => {
-  const { status, stdout } = spawnSync(process.execPath, [script, ...args], { input: text, encoding: 'utf8' });
+  const { status, stdout } = spawnSync(process.execPath, [script, ...args], {
+    input: text,
+    encoding: 'utf8',
+  });
   return { status, text: stdout };
 };
 const add = (text: string) => run(text, 'add', 'https://example.com/o');
@@ -32,6 +35,8 @@ test('whatever stands there: ours comes behind it, the rest is kept to the byte,
 test('what is no list of links is left alone; nothing at all becomes one', () => {
   for (const text of ['{}', '"x"', '[1,', 'null', '[] x']) expect(add(text)).toEqual({ status: 1, text: '' });
   for (const text of ['', ' \n']) expect(JSON.parse(add(text).text)).toHaveLength(1);
-  expect(run('[{"title":"Octopus","href":"/old","position":1}]', 'add', '/new').text).toContain('"position": 1');
+  expect(run('[{"title":"Octopus","href":"/old","position":1}]', 'add', '/new').text).toContain(
+    '"position": 1',
+  );
   expect(run('[ ]', 'remove')).toEqual({ status: 0, text: '[ ]' });
 });

@@ -68,6 +68,7 @@ test('a Klipper that was well and does not take the line gets its old file back,
   let state = 'ready';
   moonraker.answers.set('server.info', () => ({ klippy_connected: true, klippy_state: state }));
   moonraker.answers.set('printer.restart', () => {
+    moonraker.notify('notify_klippy_disconnected');
     state = cfg().includes('macros/octopus') ? 'error' : 'ready';
     return 'ok';
   });
@@ -92,7 +93,7 @@ test('a daemon that does not start is said, with the way to its reason', async (
   const systemctl = join(site.top, 'bin/systemctl');
   site.write(systemctl, site.read(systemctl).replace('start|restart) :', 'start|restart) exit 1; :'));
   const ran = await site.run(['--yes']);
-  expect(ran.code).toBe(0);
+  expect(ran.code).toBe(1);
   expect(ran.out).toContain(
     'Left to do: octopus-flasher.service does not start: journalctl -u octopus-flasher.service',
   );

@@ -1,5 +1,6 @@
 // A host for install.sh that is none: a home folder, a root folder, and stand-ins for what would change a real one, which
 // note what they are told. The installer, its helpers and the program behind them are the real ones.
+import { afterAll } from '@jest/globals';
 import { execFile } from 'node:child_process';
 import {
   chmodSync,
@@ -20,7 +21,7 @@ import { dirname, join, resolve } from 'node:path';
 import { SocketMoonraker } from '../support/socket-moonraker.ts';
 
 export const repository = resolve(import.meta.dirname, '../..');
-const PARTS = ['bin', 'config', 'macros', 'scripts', 'src', 'systemd'];
+const PARTS = ['bin', 'config', 'macros', 'scripts', 'systemd'];
 const FILES = ['install.sh', 'package.json', 'package-lock.json', 'system_dependencies.json', '.gitignore'];
 const ORIGIN = 'https://github.com/octopus-flasher/octopus-flasher.git';
 
@@ -29,6 +30,12 @@ export interface Ended {
   readonly out: string;
   readonly err: string;
 }
+
+/** Of the first clone; the others have the same. */
+let history: string | undefined;
+afterAll(() => {
+  if (history !== undefined) rmSync(history, { recursive: true, force: true });
+});
 
 export class InstallSite {
   readonly top = mkdtempSync(join(tmpdir(), 'octopus-install-'));
@@ -84,7 +91,10 @@ export class InstallSite {
         idle_timeout: { state: answers.idle ?? 'Idle' },
       },
     }));
-    moonraker.answers.set('printer.restart', () => 'ok');
+    moonraker.answers.set('printer.restart', () => {
+      moonraker.notify('notify_klippy_disconnected');
+      return 'ok';
+    });
     return moonraker;
   }
 
@@ -93,7 +103,10 @@ export class InstallSite {
     rmSync(this.top, { recursive: true, force: true });
   }
 
-  run(args: readonly string[], { input = '', env = {} }: { input?: string; env?: NodeJS.ProcessEnv } = {}): Promise<Ended> {
+  run(
+    args: readonly string[],
+    { input = '', env = {} }: { input?: string; env?: NodeJS.ProcessEnv } = {},
+  ): Promise<Ended> {
     return new Promise((done) => {
       const child = execFile(
         join(this.clone, 'install.sh'),
@@ -161,7 +174,8 @@ export class InstallSite {
 
   #makeClone(isWhole: boolean): void {
     mkdirSync(this.clone, { recursive: true });
-    for (const part of PARTS) cpSync(join(repository, part), join(this.clone, part), { recursive: true });
+    for (const part of isWhole ? [...PARTS, 'src'] : [...PARTS, 'src/boards/boards'])
+      cpSync(join(repository, part), join(this.clone, part), { recursive: true });
     for (const file of FILES) cpSync(join(repository, file), join(this.clone, file));
     // Complete, whatever way the packages of this checkout were installed.
     mkdirSync(join(this.clone, 'node_modules'));
@@ -176,11 +190,17 @@ export class InstallSite {
         `#!/bin/sh\ncase "$1" in arm) sed -i 's/^armed:.*/armed: yes/' ${file} ;; disarm) sed -i 's/^armed:.*/armed: no/' ${file} ;; esac\n`,
       );
     }
+    if (history !== undefined) {
+      cpSync(history, join(this.clone, '.git'), { recursive: true });
+      return;
+    }
     this.git('init', '-q', '-b', 'main');
     this.git('remote', 'add', 'origin', ORIGIN);
     this.git('add', 'install.sh');
     this.git('commit', '-qm', 'x');
     this.git('tag', 'v0.1.0');
+    history = mkdtempSync(join(tmpdir(), 'octopus-install-git-'));
+    cpSync(join(this.clone, '.git'), history, { recursive: true });
   }
 
   git(...args: string[]): void {
@@ -218,6 +238,8 @@ export class InstallSite {
     this.tool('dpkg', 'echo arm64', false);
     this.tool('sudo', 'echo sudo >>"$SITE/sudo"; exec "$@"', false);
     for (const name of ['udevadm', 'apt-get', 'npm']) this.tool(name, ':');
+    this.tool('groupadd', 'echo "$2:x:990:" >>"$OCTOPUS_INSTALL_ROOT/etc/group"');
+    this.tool('groupdel', 'sed -i "/^$1:/d" "$OCTOPUS_INSTALL_ROOT/etc/group"');
     this.tool('usermod', 'echo "$2" >"$SITE/group-$2"');
     this.tool('gpasswd', 'rm "$SITE/group-$3"');
     this.tool(

@@ -40,6 +40,10 @@ export class SocketMoonraker {
     return moonraker;
   }
 
+  notify(method: string): void {
+    for (const socket of this.#sockets) socket.write(`${JSON.stringify({ jsonrpc: '2.0', method })}\x03`);
+  }
+
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     for (const socket of this.#sockets) socket.destroy();
