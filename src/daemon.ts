@@ -10,9 +10,11 @@ import { openOffice, type OfficeParts } from './daemon/office.ts';
 import { openDaemonKit } from './daemon/kit.ts';
 import { floatAll, startKlipperAfterCrash } from './daemon/start-up.ts';
 import { stopSignal } from './daemon/stop-signal.ts';
+import { openServiceLog } from './daemon/service-log.ts';
 import { serviceManager } from './daemon/systemd.ts';
+import { systemClock } from './hardware/clock.ts';
 import { SocketLocks } from './hardware/locks.ts';
-import { createServiceLog } from './log.ts';
+import { asOctopusError } from './errors.ts';
 
 /** Runs until SIGTERM or SIGINT; answers 0. Throws `bad-config`, `busy` when one runs already, `store-failed`. */
 export async function runDaemon(settings: Settings, version: string): Promise<number> {
@@ -21,35 +23,43 @@ export async function runDaemon(settings: Settings, version: string): Promise<nu
   const unlock = await new SocketLocks().acquire(`daemon:${paths.socket}`);
   try {
     const configuration = await readConfiguration(paths).catch(async (error: unknown) => {
-      await floatKnownLines(settings);
+      await floatKnownLines(settings, error);
       throw error;
     });
-    const log = createServiceLog(settings.verbose ? 'trace' : configuration.settings.logLevel, process.env);
-    const opened = await openDaemonKit(
-      settings,
-      { boards: configuration.boards, printers: configuration.settings.printers },
-      log,
-    );
+    const level = settings.verbose ? 'trace' : configuration.settings.logLevel;
+    const { log, close } = openServiceLog(level, paths.log, systemClock, process.env);
     try {
-      await serve({ ...opened, configuration, paths, version, log }, stop);
+      const opened = await openDaemonKit(
+        settings,
+        { boards: configuration.boards, printers: configuration.settings.printers },
+        log,
+      );
+      try {
+        await serve({ ...opened, configuration, paths, version, log }, stop);
+      } finally {
+        await opened.dispose();
+      }
+      log.info('stopped');
+      return 0;
     } finally {
-      await opened.dispose();
+      await close();
     }
-    log.info('stopped');
-    return 0;
   } finally {
     await unlock();
   }
 }
 
-/** The first act even where the configuration is spoilt: nothing else can be done then. */
-async function floatKnownLines(settings: Settings): Promise<void> {
-  const log = createServiceLog('info', process.env);
+/** The first act even where the configuration is spoilt: nothing else can be done then but to say so. */
+async function floatKnownLines(settings: Settings, spoilt: unknown): Promise<void> {
+  const { log, close } = openServiceLog('info', pathsFor(settings).log, systemClock, process.env);
+  const { message, place, advice } = asOctopusError(spoilt);
+  log.fatal({ place, advice }, message);
   const opened = await openDaemonKit(settings, { boards: undefined, printers: [] }, log);
   try {
     await floatAll(opened.kit, await knownLines(opened.kit.store), log);
   } finally {
     await opened.dispose();
+    await close();
   }
 }
 
@@ -60,7 +70,7 @@ async function serve(parts: Parts, stop: Promise<string>): Promise<void> {
   await floatAll(kit, boards, log);
   await rememberLines(kit.store, boards);
 
-  const manager = serviceManager(process.env, log);
+  const manager = serviceManager(process.env, log, systemClock);
   const audit = new Audit(paths.audit, kit.clock, log);
   const { desk, agents, agentOf } = openOffice({
     ...parts,
@@ -75,6 +85,8 @@ async function serve(parts: Parts, stop: Promise<string>): Promise<void> {
   const running = agents.map((agent) => agent.run(over.signal));
   log.info({ version, socket: paths.socket, boards: boards.configured }, 'octopus-flasher runs');
   manager.tell('READY=1');
+  const isAlive = new AbortController();
+  const living = manager.live(isAlive.signal);
 
   log.info({ signal: await stop }, 'stopping: a write that has begun runs to its end');
   manager.tell('STOPPING=1', 'STATUS=Waiting for running jobs to end');
@@ -85,5 +97,7 @@ async function serve(parts: Parts, stop: Promise<string>): Promise<void> {
   over.abort();
   await Promise.all(running);
   await audit.close();
+  isAlive.abort();
+  await living;
   await manager.flush();
 }

@@ -1,5 +1,5 @@
 // The program's log: JSON lines on stderr, so that stdout stays the command line's own.
-import { pino, symbols, type Level, type Logger } from 'pino';
+import { pino, stdTimeFunctions, symbols, type Level, type Logger } from 'pino';
 
 export type { Logger } from 'pino';
 
@@ -21,14 +21,30 @@ const PRIORITY: Readonly<Record<number, string>> = {
   60: '<2>',
 };
 
-/** The daemon's log, on stderr; under systemd every line with its priority, so that `journalctl -p warning` works. */
-export function createServiceLog(level: Level, env: NodeJS.ProcessEnv): Logger {
+/** Where each line of the daemon's log goes, too. */
+export interface LogFile {
+  /** @param line with its end */
+  write(line: string): void;
+}
+
+/** Keys that no line shows: whoever reads a log is not always who may use Moonraker. */
+const SECRETS = ['api_key', 'apiKey', 'token', 'access_token'];
+
+/**
+ * The daemon's log, on stderr; under systemd every line with its priority, so that `journalctl -p warning` works.
+ * @param file gets the same lines
+ */
+export function createServiceLog(level: Level, env: NodeJS.ProcessEnv, file?: LogFile): Logger {
   const destination = pino.destination({ dest: 2, sync: true });
-  if (env['JOURNAL_STREAM'] === undefined) return pino({ level }, destination);
-  const journal = {
+  const isJournal = env['JOURNAL_STREAM'] !== undefined;
+  const both = {
     [symbols.needsMetadataGsym]: true as const,
     lastLevel: 30,
-    write: (line: string) => destination.write(`${PRIORITY[journal.lastLevel] ?? '<6>'}${line}`),
+    write: (line: string) => {
+      destination.write(isJournal ? `${PRIORITY[both.lastLevel] ?? '<6>'}${line}` : line);
+      file?.write(line);
+    },
   };
-  return pino({ level }, journal);
+  const redact = { paths: SECRETS.flatMap((key) => [key, `*.${key}`]), censor: '(secret)' };
+  return pino({ level, timestamp: stdTimeFunctions.isoTime, redact }, both);
 }

@@ -1,9 +1,10 @@
-// Command line: the verbs of the host's own user, which are no methods: demo, virtual, daemon, arm, disarm.
+// Command line: the verbs of the host's own user, which are no methods: demo, virtual, daemon, arm, disarm and more.
 import type { Command } from 'commander';
 import { demo } from './demo.ts';
 import type { Output } from './output.ts';
 import { checkSettings } from './run-method.ts';
 import { rows } from './summaries.ts';
+import { addSupport } from './support.ts';
 import { addWiring } from './wiring.ts';
 import { addVirtualVerbs } from './virtual-verbs.ts';
 import type { Settings, World } from './world.ts';
@@ -39,7 +40,13 @@ export function addHostVerbs(
       checkSettings(settings, world, settings.virtual !== undefined);
       endWith(await world.daemon(settings));
     });
+  program.command('after-stop', { hidden: true }).action(async (_options, command: Command) => {
+    const settings = settingsOf(command);
+    checkSettings(settings, world, settings.virtual !== undefined);
+    endWith(await world.afterStop(settings));
+  });
   addWiring(program, world, output, settingsOf);
+  addSupport(program, world, output, settingsOf);
   program.command('warm-up', { hidden: true }).action(() => world.warmUp());
   for (const isArmed of [true, false]) {
     program

@@ -52,6 +52,13 @@ export interface VirtualServing {
   readonly tell: (line: string) => void;
 }
 
+export interface SupportBundle {
+  readonly file: string;
+  readonly sizeBytes: number;
+  /** Paths inside it. */
+  readonly contents: readonly string[];
+}
+
 /** A daemon that runs on this host, reached through its own socket. */
 export interface DaemonLink {
   /** Rejects with the daemon's OctopusError; `no-daemon` when it went away. */
@@ -83,10 +90,18 @@ export interface World {
   attach(settings: Settings): Promise<DaemonLink | undefined>;
   /** Runs until it is told to stop; answers the exit code. */
   daemon(settings: Settings): Promise<number>;
+  /** After the daemon's end: lines let go, a Klipper that it left stopped started; answers the exit code. */
+  afterStop(settings: Settings): Promise<number>;
   /** Loads what the daemon loads, so that it lies compiled in Node's cache. */
   warmUp(): Promise<void>;
   /** A virtual board for other programs, or this kernel for somebody's. Runs until `signal` is aborted. */
   serveVirtual(settings: Settings, asked: VirtualServing): Promise<void>;
+  /** Packs the daemon's logs and data, and `answers` by name, into `file`. Throws `store-failed`. */
+  supportBundle(
+    settings: Settings,
+    answers: Readonly<Record<string, unknown>>,
+    file: string | undefined,
+  ): Promise<SupportBundle>;
   /** Lets requests through Moonraker change boards, or no longer; answers the file that says so. */
   arm(settings: Settings, isArmed: boolean): Promise<string>;
 }

@@ -1,7 +1,7 @@
 // Composition, host.conf on the disk: read by what the opened file is, and written whole or not at all.
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
-import { mkdir, open, readlink, realpath, rename, rm } from 'node:fs/promises';
+import { mkdir, open, readFile, readlink, realpath, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { requireOutsideRoots, type ResolvedFolder } from '../config/folders.ts';
 import {
@@ -16,20 +16,8 @@ import { decodeConfig } from '../config/sections.ts';
 import { OctopusError } from '../errors.ts';
 import type { ImageRights } from '../methods/image-source.ts';
 
-/** What a first `octopus arm` begins with. */
-const TEMPLATE = `# Octopus flasher: the owner's settings. Only this user may write this file, and Moonraker cannot reach it.
-
-[octopus-flasher]
-# Whether requests through Moonraker (Mainsail, macros) may change a board: octopus arm, octopus disarm
-armed: no
-# Images may be named by path below these folders, one a line:
-#firmware_folders:
-#    ~/firmware
-# Moonraker's power device that feeds the heaters: off while a board is in DFU mode
-#power_device: printer
-# Whether upload:NAME, a file in config/firmware, may be flashed
-#allow_uploads: no
-`;
+/** What a first `octopus arm` begins with, and what install.sh puts there. */
+const TEMPLATE = new URL('../../config/host.conf', import.meta.url);
 
 export class HostFile {
   readonly path: string;
@@ -92,7 +80,10 @@ export class HostFile {
   async #template(folder: string): Promise<{ text: string; facts: HostFileFacts }> {
     const real = join(await realpath(folder), basename(this.path));
     const roots = await existing(this.#roots);
-    return { text: TEMPLATE, facts: { home: this.#home, mode: 0o600, isOwn: true, real, roots } };
+    return {
+      text: await readFile(TEMPLATE, 'utf8'),
+      facts: { home: this.#home, mode: 0o600, isOwn: true, real, roots },
+    };
   }
 
   async #replace(folder: string, text: string): Promise<void> {

@@ -49,9 +49,14 @@ export function createWorld(): World {
       const { runDaemon } = await import('../daemon.ts');
       return runDaemon(settings, version);
     },
+    afterStop: async (settings) => {
+      const { runAfterStop } = await import('../daemon/after-stop.ts');
+      return runAfterStop(settings, version);
+    },
     warmUp: async () => {
-      const [, , { preloadHardware }] = await Promise.all([
+      const [, , , { preloadHardware }] = await Promise.all([
         import('../daemon.ts'),
+        import('../daemon/after-stop.ts'),
         import('./virtual-kit.ts'),
         import('./hardware-kit.ts'),
       ]);
@@ -60,6 +65,10 @@ export function createWorld(): World {
     serveVirtual: async (settings, asked) => {
       const { serveVirtual } = await import('./virtual-serve.ts');
       await serveVirtual(settings, asked);
+    },
+    supportBundle: async (settings, answers, file) => {
+      const { writeSupportBundle } = await import('./support-bundle.ts');
+      return writeSupportBundle(settings, version, answers, file);
     },
     arm: async (settings, isArmed) => {
       const paths = pathsFor(settings);

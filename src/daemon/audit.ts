@@ -1,11 +1,9 @@
 // Daemon, the audit log: who asked for what, through which door, and how it ended. JSON lines, for the owner alone.
-// rotating-file-stream keeps it small; a flood of questions is counted, so that it cannot wash a change out of the log.
-import { mkdirSync } from 'node:fs';
-import { basename, dirname } from 'node:path';
-import { createStream, type RotatingFileStream } from 'rotating-file-stream';
+// A flood of questions is counted, so that it cannot wash a change out of the log.
 import type { OctopusError } from '../errors.ts';
 import type { Logger } from '../log.ts';
 import type { Clock } from '../ports/clock.ts';
+import { KeptLines } from './kept-lines.ts';
 import type { Origin } from './origin.ts';
 
 export interface AuditedRequest {
@@ -23,23 +21,23 @@ const PARAMS_MAX = 1000;
 /** Equal questions, and equal refusals, within this time are one line with their number. */
 const SAME_MS = 1000;
 const QUESTIONS_MAX = 200;
-/** A log that could not be written is tried again after this time. */
-const RETRY_MS = 10_000;
 
 export class Audit {
-  readonly #file: string;
   readonly #clock: Clock;
-  readonly #log: Logger;
+  readonly #lines: KeptLines;
   readonly #questions = new Map<string, { writtenAt: number; more: number; line: object }>();
-  #stream: RotatingFileStream | undefined;
-  #retryAt = Number.NEGATIVE_INFINITY;
-  #lost = 0;
 
   constructor(file: string, clock: Clock, log: Logger) {
-    this.#file = file;
     this.#clock = clock;
-    this.#log = log;
-    this.#stream = this.#open();
+    // A disk that is full stops no printer; the journal of a job is what its safety rests on.
+    this.#lines = new KeptLines({
+      file,
+      size: '1M',
+      keep: 5,
+      clock,
+      lostLine: (lost) => this.#line({ lost }),
+      onTrouble: (error) => log.error({ err: error }, 'the audit log cannot be written'),
+    });
   }
 
   request({ origin, method, params }: AuditedRequest, outcome: AuditedOutcome): void {
@@ -63,10 +61,7 @@ export class Audit {
     for (const { more, line } of this.#questions.values())
       if (more > 0) this.#write({ ...line, times: more });
     this.#questions.clear();
-    await new Promise<void>((resolve) => {
-      if (this.#stream === undefined) resolve();
-      else this.#stream.end(() => resolve());
-    });
+    await this.#lines.close();
   }
 
   #question(line: object): void {
@@ -92,36 +87,11 @@ export class Audit {
   }
 
   #write(line: object): void {
-    const now = this.#clock.now();
-    if (this.#stream === undefined && now >= this.#retryAt) this.#stream = this.#open();
-    if (this.#stream === undefined) {
-      this.#lost++;
-      return;
-    }
-    const time = new Date(this.#clock.date()).toISOString();
-    if (this.#lost > 0) this.#stream.write(`${JSON.stringify({ time, lost: this.#lost })}\n`);
-    this.#lost = 0;
-    this.#stream.write(`${JSON.stringify({ time, ...line })}\n`);
+    this.#lines.write(this.#line(line));
   }
 
-  /** A disk that is full stops no printer; the journal of a job is what its safety rests on. */
-  #open(): RotatingFileStream | undefined {
-    const folder = dirname(this.#file);
-    const failed = (error: unknown) => {
-      this.#stream = undefined;
-      this.#retryAt = this.#clock.now() + RETRY_MS;
-      this.#log.error({ err: error }, 'the audit log cannot be written');
-    };
-    try {
-      mkdirSync(folder, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      failed(error);
-      return undefined;
-    }
-    const stream = createStream(basename(this.#file), { path: folder, size: '1M', rotate: 5, mode: 0o600 });
-    stream.on('error', failed);
-    stream.on('warning', (error) => this.#log.warn({ err: error }, 'the audit log'));
-    return stream;
+  #line(line: object): string {
+    return `${JSON.stringify({ time: new Date(this.#clock.date()).toISOString(), ...line })}\n`;
   }
 }
 

@@ -38,6 +38,8 @@ export interface Libc {
   flock(fd: number, operation: number): void;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): void;
+  /** One datagram, to an address of the socket's family; `EAGAIN` when it would have to wait. */
+  sendto(fd: number, data: Uint8Array, address: Uint8Array): void;
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): void;
   /** Calls `onReady` when the descriptor can be read or written, or has an error to tell; on Node's own event loop. */
   watch(fd: number, interest: Interest, onReady: () => void): Watch;
@@ -69,6 +71,11 @@ async function load(): Promise<Libc> {
   const flock = call('flock', 'int fd, int operation');
   const socket = call('socket', 'int domain, int type, int protocol');
   const bind = call('bind', 'int fd, void *address, unsigned int length');
+  // ssize_t: a datagram of ours is far from what an int holds.
+  const sendto = call(
+    'sendto',
+    'int fd, void *data, size_t size, int flags, void *address, unsigned int length',
+  );
   const setsockopt = call('setsockopt', 'int fd, int level, int name, void *value, unsigned int length');
   return {
     pointerBytes: koffi.sizeof('void *'),
@@ -92,10 +99,16 @@ async function load(): Promise<Libc> {
     flock: (fd, operation) => void flock(fd, operation),
     socket: (domain, type, protocol) => socket(domain, type, protocol),
     bind: (fd, address) => void bind(fd, address, address.length),
+    sendto: (fd, data, address) =>
+      void sendto(fd, data, data.length, MSG_DONTWAIT | MSG_NOSIGNAL, address, address.length),
     setsockopt: (fd, level, name, value) => void setsockopt(fd, level, name, value, value.length),
     watch: (fd, interest, onReady) => startWatch(koffi.node.poll, fd, interest, onReady),
   };
 }
+
+/** Linux include/linux/socket.h */
+const MSG_DONTWAIT = 0x40;
+const MSG_NOSIGNAL = 0x4000;
 
 type Poll = (typeof import('koffi'))['node']['poll'];
 

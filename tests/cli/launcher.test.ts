@@ -1,6 +1,6 @@
 // bin/octopus as a user starts it: from any folder, by a symlink, with what stands in stdout; few cases, each is a process.
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chmodSync,
@@ -235,4 +235,57 @@ test('without a compiler, or when it fails, the install goes on and says what st
     code: 0,
     err: expect.stringContaining('no compiler here, so epoll stays out'),
   });
+});
+
+test('prepare repairs and compiles, and starts nothing', async () => {
+  const { program, home, env } = fakeClone('prepared', GOOD_NPM);
+  const ran = await run(program, ['prepare'], env);
+  expect(ran).toMatchObject({ code: 0, out: '' });
+  expect(existsSync(join(home, 'node_modules/commander/mark'))).toBe(true);
+  expect(await run(program, ['prepare'], env)).toEqual({ code: 0, out: '', err: '' });
+  expect(calls(home)).toHaveLength(1);
+});
+
+test('what lets lines go never waits for a network', async () => {
+  const { program, home, env } = fakeClone('rescue', GOOD_NPM);
+  mkdirSync(join(home, 'node_modules/commander'), { recursive: true });
+  for (const verb of ['lines-release', 'after-stop'])
+    expect(await run(program, ['--board', 'x', verb], env)).toEqual({
+      code: 0,
+      out: `started --board x ${verb}`,
+      err: '',
+    });
+  expect(calls(home)).toEqual([]);
+});
+
+test('an update whose packages cannot be had: the version before it runs, until they can', async () => {
+  const { program, home, env } = fakeClone('updated', GOOD_NPM);
+  const source = (text: string) =>
+    writeFileSync(join(home, 'src/main.ts'), `process.stdout.write(${JSON.stringify(text)});`);
+  const git = (...args: string[]) =>
+    execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-C', home, ...args]);
+  writeFileSync(join(home, '.gitignore'), 'node_modules\ntools\nnpm.log\n.repair\n.last-good\n');
+  git('init', '-q');
+  for (const text of ['too old', 'old']) {
+    source(text);
+    git('add', '-A');
+    git('commit', '-qm', text);
+  }
+  expect((await run(program, [], env)).out).toBe('old');
+
+  // The network is gone.
+  writeFileSync(join(home, 'tools/npm'), '#!/bin/sh\nexit 1\n');
+  source('new');
+  writeFileSync(join(home, 'package-lock.json'), '{"lockfileVersion":3,"packages":{}}');
+  git('commit', '-qam', 'new');
+  const fallen = await run(program, ['daemon'], env);
+  expect(fallen).toMatchObject({ code: 0, out: 'old', err: expect.stringContaining('before the update') });
+  expect(await run(program, ['prepare'], env)).toMatchObject({ code: 0, out: '' });
+  expect(await run(program, [], env)).toMatchObject({ code: 0, out: 'old' });
+  expect(git('status', '--porcelain').toString()).toBe('');
+
+  writeFileSync(join(home, 'tools/npm'), `#!/bin/sh\n${GOOD_NPM}\n`);
+  rmSync(join(home, 'node_modules/.octopus-repair-failed'));
+  expect((await run(program, [], env)).out).toBe('new');
+  expect(existsSync(join(home, '.last-good'))).toBe(false);
 });

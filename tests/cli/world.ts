@@ -46,8 +46,10 @@ export async function run(
     openDemo: () => Promise.reject(new Error('not in these tests')),
     attach: async () => undefined,
     daemon: () => Promise.reject(new Error('not in these tests')),
+    afterStop: () => Promise.reject(new Error('not in these tests')),
     warmUp: async () => {},
     serveVirtual: () => Promise.reject(new Error('not in these tests')),
+    supportBundle: () => Promise.reject(new Error('not in these tests')),
     arm: () => Promise.reject(new Error('not in these tests')),
     ...own,
   };

@@ -34,6 +34,7 @@ export class FakeGpio {
     flock: never,
     socket: never,
     bind: never,
+    sendto: never,
     setsockopt: never,
     watch: never,
   };

@@ -50,6 +50,7 @@ export class FakeUsbfs {
       flock: never,
       socket: never,
       bind: never,
+      sendto: never,
       setsockopt: never,
       watch: (_fd, interest, onReady) => {
         if (interest.writable !== true) never();

@@ -69,6 +69,7 @@ function fakeSocket(content: Uint8Array) {
     waitIoctl: never,
     flock: never,
     setsockopt: never,
+    sendto: never,
     socket: (...numbers) => {
       asked.push(`socket ${numbers.join(' ')}`);
       return (fd = openSync(path, 'r'));
