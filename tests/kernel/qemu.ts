@@ -79,12 +79,14 @@ export interface Boot {
   readonly devices: readonly string[];
   /** More for the kernel's command line. */
   readonly options?: string;
+  /** QEMU's name of a processor. */
+  readonly cpu?: string;
 }
 
 /** Any machine with a port `agent` on standard input and output. */
-export function start({ kernel, initrd, console, devices, options = '' }: Boot): Qemu {
+export function start({ kernel, initrd, console, devices, options = '', cpu = 'max' }: Boot): Qemu {
   // No KVM: where it is emulated itself it opens and then stands still. One processor: two are no faster.
-  const machine = ['-accel', 'tcg', '-machine', 'pc,usb=off,vmport=off,hpet=off', '-cpu', 'max'];
+  const machine = ['-accel', 'tcg', '-machine', 'pc,usb=off,vmport=off,hpet=off', '-cpu', cpu];
   const bare = ['-smp', '1', '-m', '1G', '-nodefaults', '-display', 'none', '-no-reboot'];
   const append = `console=ttyS0 panic=-1 nokaslr mitigations=off audit=0 apparmor=0 random.trust_cpu=on tsc=reliable no_timer_check quiet ${options}`;
   const boot = ['-kernel', kernel, '-initrd', initrd, '-append', append];

@@ -77,6 +77,8 @@ export class Vm {
           ...devices,
         ],
         options: 'net.ifnames=0 selinux=0',
+        // What uses vector registers of 256 bits where there are some takes twice as long: they are emulated, too.
+        cpu: 'Nehalem',
       }),
     );
     try {
