@@ -51,8 +51,8 @@ export class Remotes {
   readonly asked: string[] = [];
   /** The bare repository that is served. */
   readonly repository: string;
-  /** As a host that is not reached: every connection is dropped. */
-  cutOff = false;
+  /** As a host that is not reached: each connection is dropped. */
+  cutOff: 'nothing' | 'npm' | 'everything' = 'nothing';
   readonly #server: Server;
   readonly #cache = filledCache();
   readonly #packages = new Map<string, Locked[]>();
@@ -67,7 +67,8 @@ export class Remotes {
       if (name !== '') this.#packages.set(name, [...(this.#packages.get(name) ?? []), entry]);
     }
     server.on('request', (request, response) => {
-      if (this.cutOff) request.socket.destroy();
+      const isGit = request.url?.includes('.git/') === true;
+      if (this.cutOff === 'everything' || (this.cutOff === 'npm' && !isGit)) request.socket.destroy();
       else this.#answer(request, response);
     });
   }
@@ -88,7 +89,7 @@ export class Remotes {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const { pathname, search } = new URL(request.url ?? '/', 'http://registry');
     const path = decodeURIComponent(pathname);
-    if (path.includes('.git')) {
+    if (path.includes('.git/')) {
       this.asked.push(`git ${path}`);
       this.#git(request, response, path, search.slice(1));
       return;

@@ -18,12 +18,14 @@ const CHIP = 'viperboard gpio a';
 
 export class Site {
   readonly vm: Vm;
+  readonly release: Release;
   readonly board: ServedBoard;
   readonly remotes: Remotes;
   readonly source: Source;
   readonly #clients: PlainClient[] = [];
 
-  private constructor(vm: Vm, board: ServedBoard, remotes: Remotes, source: Source) {
+  private constructor(release: Release, vm: Vm, board: ServedBoard, remotes: Remotes, source: Source) {
+    this.release = release;
     [this.vm, this.board, this.remotes, this.source] = [vm, board, remotes, source];
   }
 
@@ -35,7 +37,7 @@ export class Site {
     let vm: Vm | undefined;
     try {
       vm = await Vm.boot({ release, devices: usbRedir(board.sockets.board, board.sockets.gpio) });
-      const site = new Site(vm, board, remotes, source);
+      const site = new Site(release, vm, board, remotes, source);
       mkdirSync(join(vm.share, 'images'));
       const host = `http://${HOST_ADDRESS}:${remotes.port}`;
       await vm.said(`echo registry=${host}/ >~/.npmrc && git clone -q ${host}/octopus-flasher.git ${CLONE}`);
@@ -67,7 +69,7 @@ export class Site {
   async wire(): Promise<void> {
     const host = `${DATA}/octopus-flasher/host.conf`;
     await this.vm.said(
-      `printf '[board octopus]\\nboot0_pin: ${CHIP}/gpio0\\nreset_pin: ${CHIP}/gpio1\\n' >>${host}
+      `printf '[board octopus]\\nboot0_pin: ${CHIP}/gpio0\\nreset_pin: ${CHIP}/gpio1\\nunused_heaters: HE2, HE3\\n' >>${host}
       sed -i 's#^\\[octopus-flasher\\]$#&\\nfirmware_folders: /opt/share/images#' ${host}
       sudo systemctl restart ${UNIT}`,
     );

@@ -18,6 +18,8 @@ export class Source {
     this.bare = join(this.#folder, 'octopus-flasher.git');
     this.#work = join(this.#folder, 'work');
     execFileSync('git', ['init', '--quiet', '--bare', '--initial-branch=main', this.bare]);
+    // A hard recovery clones without old files' content; those who host repositories allow that.
+    execFileSync('git', ['-C', this.bare, 'config', 'uploadpack.allowFilter', 'true']);
     // What is not committed yet is part of what is tested; what is ignored is not.
     const git = ['--git-dir', this.bare, '--work-tree', repo];
     execFileSync('git', [...git, 'add', '--all', '.'], { cwd: repo });
@@ -26,7 +28,7 @@ export class Source {
     execFileSync('git', ['clone', '--quiet', this.bare, this.#work]);
   }
 
-  /** @returns the file, changed by `change` and committed as a release with this tag. */
+  /** Files changed, committed and pushed as a release with this tag. */
   release(tag: string, changes: Readonly<Record<string, (text: string) => string>>): void {
     for (const [path, change] of Object.entries(changes)) {
       const file = join(this.#work, path);

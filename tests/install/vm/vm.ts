@@ -39,6 +39,24 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+/** The folder of its disk. */
+const prepare = (release: Release): string =>
+  execFileSync(join(import.meta.dirname, 'prepare'), [release], {
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'inherit'],
+  }).trim();
+
+/** The first, or the second where the first one's packages cannot be had. */
+export function releaseOr(first: Release, second: Release): Release {
+  try {
+    prepare(first);
+    return first;
+  } catch {
+    process.stdout.write(`Debian ${first} cannot be had here: ${second} instead\n`);
+    return second;
+  }
+}
+
 export class Vm {
   /** Moonraker in the guest, from outside. */
   readonly moonraker: string;
@@ -53,10 +71,7 @@ export class Vm {
   }
 
   static async boot({ release = 'bookworm', devices = [] }: VmOptions = {}): Promise<Vm> {
-    const image = execFileSync(join(import.meta.dirname, 'prepare'), [release], {
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'inherit'],
-    }).trim();
+    const image = prepare(release);
     const port = await freePort();
     const began = performance.now();
     const line = new GuestLine(({ share, console }) =>
