@@ -55,12 +55,9 @@ export function arrives(site: () => Site, flags: readonly string[] = FLAGS): voi
       expect(status).toMatch(new RegExp(`^Cap${kind}:\\t0+$`, 'm'));
     expect(status).toMatch(/^NoNewPrivs:\t1$/m);
     expect(status).toMatch(/^Seccomp:\t2$/m);
-    figure(
-      site(),
-      'memory of the daemon, idle (resident)',
-      Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1024,
-      'MiB',
-    );
+    const mib = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+)`, 'm').exec(status)?.[1]) / 1024;
+    figure(site(), 'memory of the daemon, idle', mib('VmRSS'), 'MiB');
+    figure(site(), 'of it not shared with its files', mib('RssAnon'), 'MiB');
   });
 
   test('from a stop to registered again, and what lies on the disk', async () => {

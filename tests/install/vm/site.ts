@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { BenchOptions } from '../../../src/virtual/bench.ts';
 import { serveBoard, type ServedBoard } from '../../kernel/served-board.ts';
 import { PlainClient } from '../../moonraker/real/real-moonraker.ts';
+import { figure } from './figures.ts';
 import { Remotes } from './remotes.ts';
 import { Source } from './source.ts';
 import { HOST_ADDRESS, Vm, usbRedir, type Job, type Outcome, type Release } from './vm.ts';
@@ -37,6 +38,7 @@ export class Site {
     let vm: Vm | undefined;
     try {
       vm = await Vm.boot({ release, devices: usbRedir(board.sockets.board, board.sockets.gpio) });
+      figure({ release }, 'boot of the guest', vm.bootMs);
       const site = new Site(release, vm, board, remotes, source);
       mkdirSync(join(vm.share, 'images'));
       const host = `http://${HOST_ADDRESS}:${remotes.port}`;
