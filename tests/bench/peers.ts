@@ -1,8 +1,8 @@
 // The race against dfu-util 0.11, written to docs/performance.md: `npm run bench:peers`. Nothing here asserts.
 // `-- --laps 5`, `-- --races f446,h723`, `-- --results FILE`: what FILE holds of earlier races is kept and written too.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { writeRaces } from './performance-page.ts';
 import { RACES, run, type RaceResult } from './peers-races.ts';
 import { report } from './peers-report.ts';
 
@@ -25,5 +25,5 @@ for (const race of RACES) {
   if (results !== undefined) writeFileSync(results, JSON.stringify([...done.values()]));
 }
 const text = report([...done.values()]);
-writeFileSync(resolve(import.meta.dirname, '../../docs/performance.md'), text);
+writeRaces(text);
 process.stdout.write(text);

@@ -35,8 +35,9 @@ export const usbRedir = (...sockets: readonly string[]): string[] => [
 export const NETWORK = ['-netdev', 'user,id=net', '-device', 'virtio-net-pci,netdev=net,romfile='];
 export const HOST_ADDRESS = '10.0.2.2';
 
-const comma = (path: string) => path.replaceAll(',', ',,');
-const shared = (tag: string, path: string, rest = '') => [
+export const comma = (path: string) => path.replaceAll(',', ',,');
+/** A folder of the host by 9p. */
+export const shared = (tag: string, path: string, rest = '') => [
   ...['-fsdev', `local,id=${tag},path=${comma(path)},security_model=none,multidevs=remap${rest}`],
   ...['-device', `virtio-9p-pci,fsdev=${tag},mount_tag=${tag}`],
 ];
@@ -57,26 +58,47 @@ export type Qemu = ChildProcessByStdio<Writable, Readable, Readable>;
 
 /** Standard input and output are the agent's port. */
 export function launch({ kernel, share, console, devices }: Machine): Qemu {
+  return start({
+    kernel: join(kernel, 'vmlinux'),
+    initrd: join(kernel, 'initrd.gz'),
+    console,
+    devices: [
+      ...shared('root', '/', ',readonly=on'),
+      ...shared('share', share),
+      ...shared('compiled', join(kernel, 'compiled')),
+      ...devices,
+    ],
+  });
+}
+
+export interface Boot {
+  readonly kernel: string;
+  readonly initrd: string;
+  /** A file: what the kernel says. */
+  readonly console: string;
+  readonly devices: readonly string[];
+  /** More for the kernel's command line. */
+  readonly options?: string;
+  /** QEMU's name of a processor. */
+  readonly cpu?: string;
+}
+
+/** Any machine with a port `agent` on standard input and output. */
+export function start({ kernel, initrd, console, devices, options = '', cpu = 'max' }: Boot): Qemu {
   // No KVM: where it is emulated itself it opens and then stands still. One processor: two are no faster.
-  const machine = ['-accel', 'tcg', '-machine', 'pc,usb=off,vmport=off,hpet=off', '-cpu', 'max'];
+  const machine = ['-accel', 'tcg', '-machine', 'pc,usb=off,vmport=off,hpet=off', '-cpu', cpu];
   const bare = ['-smp', '1', '-m', '1G', '-nodefaults', '-display', 'none', '-no-reboot'];
-  const options =
-    'console=ttyS0 panic=-1 nokaslr mitigations=off audit=0 apparmor=0 random.trust_cpu=on tsc=reliable no_timer_check quiet';
-  const boot = ['-kernel', join(kernel, 'vmlinux'), '-initrd', join(kernel, 'initrd.gz'), '-append', options];
+  const append = `console=ttyS0 panic=-1 nokaslr mitigations=off audit=0 apparmor=0 random.trust_cpu=on tsc=reliable no_timer_check quiet ${options}`;
+  const boot = ['-kernel', kernel, '-initrd', initrd, '-append', append];
   const agent = [
     ...['-device', 'virtio-serial-pci', '-chardev', 'stdio,id=agent,signal=off'],
     ...['-device', 'virtserialport,chardev=agent,name=agent'],
     ...['-chardev', `file,id=console,path=${comma(console)}`, '-serial', 'chardev:console'],
   ];
-  const files = [
-    ...shared('root', '/', ',readonly=on'),
-    ...shared('share', share),
-    ...shared('compiled', join(kernel, 'compiled')),
-  ];
   // A test runner that is killed takes its guests with it.
   return spawn(
     'setpriv',
-    ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...[machine, bare, boot, agent, files, devices].flat()],
+    ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...[machine, bare, boot, agent, devices].flat()],
     { stdio: ['pipe', 'pipe', 'pipe'] },
   );
 }

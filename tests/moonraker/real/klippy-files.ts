@@ -10,6 +10,8 @@ export interface KlippySays {
   /** From its start to that state, and from SIGTERM to its end. */
   readonly startMs: number;
   readonly stopMs: number;
+  /** Its printer.cfg, if that is not beside klippy.json. */
+  readonly configFile?: string;
 }
 
 /** klippy.log: what it lived through, at its own time (Date.now). */

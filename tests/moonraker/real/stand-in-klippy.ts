@@ -37,7 +37,7 @@ const METHODS: Record<string, (params: Params, socket: Socket) => object> = {
     user_id: process.getuid?.(),
     group_id: process.getgid?.(),
     log_file: join(folder, 'klippy.log'),
-    config_file: join(folder, 'printer.cfg'),
+    config_file: says().configFile ?? join(folder, 'printer.cfg'),
     software_version: 'v0.13.0-stand-in',
     cpu_info: '',
   }),
