@@ -2,54 +2,25 @@
 
 import type { CanFrame } from '../ports/can.ts';
 import type { Running } from './board.ts';
-import type { CanAdmin, CanProgram } from './can-admin.ts';
+import type { CanAdmin } from './can-admin.ts';
 import type { CanController } from './can-controller.ts';
+import { manners, stateOf, type CanNodeOptions } from './can-node-options.ts';
 import { CanStation, LOOP_MS } from './can-station.ts';
 import { canUuid, uidWithUuid } from './can-uuid.ts';
 import type { CanWire } from './can-wire.ts';
 import { after, type BenchClock } from './clock.ts';
 import { bootAddress, type ChipFlash, type KlipperProgram } from './cpu.ts';
-import { defaultFirmwareSettings, type FirmwareSettings } from './firmware-settings.ts';
+import { defaultFirmwareSettings } from './firmware-settings.ts';
 import type { KeptBoard } from './keep.ts';
 import { Programs } from './programs.ts';
 import { loadChip } from './silicon/chip-data.ts';
 import { FlashMemory } from './silicon/flash-memory.ts';
 import { flashSizeBytes } from './silicon/silicon.ts';
 import type { BenchTimes, TimesName } from './times.ts';
-import { loadToolhead, type NodeState, type ToolheadData } from './toolhead-data.ts';
+import { loadToolhead, type ToolheadData } from './toolhead-data.ts';
 import { fillToolhead } from './toolhead-state.ts';
 
-export interface CanNodeOptions {
-  /** One of `toolheadNames()`. Default `btt-ebb36-v1.2`. */
-  readonly model?: string;
-  /** What lies in its flash, and what it runs. Default `klipper`, with Katapult below. */
-  readonly state?: NodeState;
-  /** The chip's unique bytes, 24 hex digits or an RP2040's 16. Default: those of `uuid`. */
-  readonly uid?: string;
-  /** 12 hex digits. Default: counted up. Give two nodes the same to make them alike. */
-  readonly uuid?: string;
-  /** Short for the state `klipper` or `katapult`. */
-  readonly runs?: CanProgram;
-  /** The id that somebody has given it; without one it answers the query. */
-  readonly nodeId?: number;
-  /** False is short for the state `no-katapult`. */
-  readonly hasKatapult?: boolean;
-  /** Of Klipper. */
-  readonly version?: string;
-  readonly katapultProtocol?: '1.0' | '1.1';
-  readonly firmware?: Partial<FirmwareSettings>;
-  /** What its firmware was built for. Default: that of the bus. */
-  readonly bitrate?: number;
-  readonly disturbs?: number;
-  /** From a frame to what its main loop makes of it. Default: a little different for each node. */
-  readonly answerAfterMs?: number;
-  /** How often it gives each answer. Default 1. */
-  readonly answerTimes?: number;
-  /** What it says instead of its answer. */
-  readonly answer?: (plain: CanFrame) => readonly CanFrame[];
-  /** Without power until `powerOn`. */
-  readonly isOff?: boolean;
-}
+export type { CanNodeOptions } from './can-node-options.ts';
 
 export interface NodeSurroundings {
   readonly clock: BenchClock;
@@ -92,7 +63,7 @@ export class CanNode {
       uuid: canUuid(this.uid),
       bitrate,
       loopMs: options.answerAfterMs ?? LOOP_MS * (index + 1),
-      runsInRam: chip.family === 'rp2040',
+      stops: () => stopsItself(this.flash),
       answers: (plain) => manners(options, plain),
       onAssigned: () => this.#save(),
       ...(options.disturbs === undefined ? {} : { disturbs: options.disturbs }),
@@ -179,9 +150,7 @@ export class CanNode {
   }
 
   #begin(options: CanNodeOptions, bitrate: number): void {
-    const state =
-      options.state ??
-      (options.runs === 'katapult' ? 'katapult' : options.hasKatapult === false ? 'no-katapult' : 'klipper');
+    const state = stateOf(options);
     const bytes = this.#keep?.flash();
     if (bytes === undefined) fillToolhead(this.flash, this.toolhead, state, { ...options, bitrate });
     else this.flash.load(this.flash.mcu.flashBase, bytes);
@@ -246,7 +215,9 @@ export class CanNode {
   }
 }
 
-function manners({ answer, answerTimes = 1 }: CanNodeOptions, plain: CanFrame): readonly CanFrame[] {
-  const once = answer?.(plain) ?? [plain];
-  return Array.from({ length: answerTimes }, () => once).flat();
+/** An RP2040's code runs in RAM; with two banks, code in the first runs while the second is erased (RM0444 3.3.6). */
+function stopsItself({ mcu, busyAt }: ChipFlash): boolean {
+  const { family, bankBytes, flashBase } = mcu;
+  if (family === 'rp2040') return false;
+  return bankBytes === undefined || busyAt === undefined || busyAt < flashBase + bankBytes;
 }

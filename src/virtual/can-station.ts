@@ -25,8 +25,8 @@ export interface StationOptions {
   readonly bitrate: number;
   readonly disturbs?: number;
   readonly loopMs?: number;
-  /** Erasing does not stop its interrupts: all code runs in RAM. */
-  readonly runsInRam?: boolean;
+  /** Whether the core stands still, interrupts and all, while Katapult's flash works. Default: it does. */
+  readonly stops?: () => boolean;
   /** The id that a Klipper of the bench gives it, or 0: it has it as soon as it is up. */
   readonly ownedId?: () => number;
   readonly onAssigned?: () => void;
@@ -130,7 +130,7 @@ export class CanStation {
       step: (buffer) => firmware.step(buffer),
       isStuck: () => firmware.isWedged || firmware.isHung,
       // A hard fault never comes back from its handler, and no interrupt comes over it.
-      isStalled: () => firmware.isHung || (firmware.isBusy && this.#options.runsInRam !== true),
+      isStalled: () => firmware.isHung || (firmware.isBusy && this.#options.stops?.() !== false),
     });
     return serial;
   }

@@ -127,6 +127,17 @@ describe('what is dropped', () => {
     expect(node.running.kind).toBe('katapult');
   });
 
+  test('a G0B1 with two banks goes on receiving while it erases the one that its code is not in', async () => {
+    const { ask } = await onBus([{ uuid: UUID, model: 'toolhead-stm32g0b1', state: 'katapult' }]);
+    await ask([ASSIGN]);
+    const both = (at: number) =>
+      [0, 64].flatMap((more) => chopped('202', hex(send(at + more, block(more + 1)))));
+    expect(joined(await ask(both(0x0804_0000), 100), '203')).toBe(
+      `${hex(ackOf(0x0804_0000))}${hex(ackOf(0x0804_0040))}`,
+    );
+    expect(joined(await ask(both(0x0803_f800), 100), '203')).toBe(hex(ackOf(0x0803_f800)));
+  });
+
   test('an RP2040 goes on receiving while it erases, and answers when the buffer has gone', async () => {
     const { ask } = await onBus([{ uuid: UUID, model: 'btt-sb2209-rp2040', state: 'katapult' }]);
     await ask([ASSIGN]);

@@ -49,6 +49,7 @@ export interface FlashStatistics {
 }
 
 interface Work {
+  readonly address: number;
   readonly sum: 'eraseMs' | 'programMs';
   readonly ms: number;
   /** The work came to its end. */
@@ -89,6 +90,11 @@ export class FlashMemory<Chip extends ChipSilicon = McuSilicon> {
     return this.#underway !== undefined;
   }
 
+  /** Where. */
+  get busyAt(): number | undefined {
+    return this.#underway?.work.address;
+  }
+
   /** Erases the sector that contains `address`. `width`: as the program has set it; without one, as the ROM does. */
   async eraseSector(address: number, width?: FlashWidth): Promise<FlashResult> {
     const sector = sectorAt(this.mcu, address);
@@ -96,6 +102,7 @@ export class FlashMemory<Chip extends ChipSilicon = McuSilicon> {
     if (this.writeProtected.has(sector.address)) return 'write-protected';
     const times = this.#timesOf(width).eraseMsBySectorBytes[String(sector.sizeBytes)];
     return this.#perform({
+      address,
       sum: 'eraseMs',
       ms: times === undefined ? 0 : this.#chosen(times),
       finish: () => {
@@ -135,6 +142,7 @@ export class FlashMemory<Chip extends ChipSilicon = McuSilicon> {
     const wanted = bytes.slice(0, bytes.length - (bytes.length % unit));
     const { programUnitBytes, programUs } = this.#timesOf(width);
     return this.#perform({
+      address,
       sum: 'programMs',
       ms: (Math.ceil(wanted.length / programUnitBytes) * this.#chosen(programUs)) / 1000,
       finish: () => {
@@ -203,6 +211,7 @@ export class FlashMemory<Chip extends ChipSilicon = McuSilicon> {
   #eraseAll(): Promise<FlashResult> {
     const { sectors } = this.mcu;
     return this.#perform({
+      address: this.mcu.flashBase,
       sum: 'eraseMs',
       ms: this.#chosen(this.mcu.times.massEraseMs),
       finish: () => {
