@@ -55,15 +55,18 @@ export class CanAdmin {
   }
 
   /**
-   * Asks once and hears for the whole of `forMs`. Throws `two-boards-alike` where more than one answers to the uuid; two
-   * that say the same in the same microsecond are one frame on the wire, and cannot be told apart.
+   * Asks and hears for the whole of `forMs`. Throws `two-boards-alike` where more than one answers to the uuid, and does so
+   * again: a frame whose acknowledgement was missed is sent twice (Bosch CAN 2.0, part A, 7). Two that say the same in the
+   * same microsecond are one frame on the wire, and cannot be told apart.
    */
   async askAlone(forMs: number): Promise<CanApplication | undefined> {
-    this.#heard = [];
-    await this.send(queryUnassigned());
-    await this.#listen(forMs, () => false);
-    if (this.#heard.length > 1) throw twoAlike(this.address);
-    return this.#heard[0];
+    for (let attempt = 1; ; attempt++) {
+      this.#heard = [];
+      await this.send(queryUnassigned());
+      await this.#listen(forMs, () => false);
+      if (this.#heard.length <= 1) return this.#heard[0];
+      if (attempt === 2) throw twoAlike(this.address);
+    }
   }
 
   /** Throws as `ask` does. */

@@ -45,7 +45,8 @@ export async function enterKatapultOnCan(
       await node.pause(ANSWER_MS);
       await node.askAlone(ANSWER_MS);
     }
-    await node.send(setKatapultNodeId(address.uuid, KATAPULT_NODE_ID));
+    // Twice: nobody answers it, one may be lost, and the second changes nothing.
+    for (let n = 0; n < 2; n++) await node.send(setKatapultNodeId(address.uuid, KATAPULT_NODE_ID));
     node.stop();
     return { channel: openCanChannel(kit, bus, KATAPULT_NODE_ID, address.interfaceName), ranBefore };
   } catch (error) {

@@ -82,9 +82,10 @@ export function wedged(link: Pick<KatapultLink, 'over' | 'place' | 'isNacked'>):
   const said = link.isNacked ? 'refused what it received and is silent since' : 'does not answer any more';
   return new OctopusError('katapult-wedged', `Katapult at ${link.place} ${said}`, {
     place: link.place,
+    // Twice: one reset starts whatever has a first word, and what was being written has one (katapult-order.ts).
     advice:
       link.over === 'can'
-        ? `Only a reset helps: switch the power of ${link.place} off and on, or press its reset button, then try again.`
-        : 'Only a reset helps: the reset wire does that by itself; without one press the reset button, or switch the power off and on, then try again.',
+        ? `Only a reset helps: press the reset button of ${link.place} twice within half a second, or switch the power of ${link.place} off and on, then try again.`
+        : 'Only a reset helps: the reset wire does that by itself; without one press the reset button twice within half a second, or switch the power off and on, then try again.',
   });
 }
