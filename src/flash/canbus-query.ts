@@ -11,6 +11,7 @@ import type { Kit } from './kit.ts';
  */
 const SILENCE_MS = 250;
 const LIMIT_MS = 900;
+const READ_MS = 1;
 
 export interface Answers {
   /** Each node once, in the order of the first answers. */
@@ -88,7 +89,11 @@ class Hearing {
 
   async untilSilence(signal?: AbortSignal): Promise<void> {
     await this.#sleep(this.#deadline - this.#clock.now(), [this.#began.signal], signal);
-    while (!this.isGone && this.#leftMs() > 0) await this.#sleep(this.#leftMs(), [], signal);
+    do {
+      while (!this.isGone && this.#leftMs() > 0) await this.#sleep(this.#leftMs(), [], signal);
+      // A process that was held up runs its timers before it reads its sockets: what waits there is heard first.
+      await this.#sleep(READ_MS, [], signal);
+    } while (!this.isGone && this.#leftMs() > 0);
   }
 
   answers(): Answers {

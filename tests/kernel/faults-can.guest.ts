@@ -8,6 +8,7 @@ import { hardwareCan } from '../../src/hardware/can.ts';
 import { systemClock } from '../../src/hardware/clock.ts';
 import { hardwareGpio } from '../../src/hardware/gpio.ts';
 import type { CanBus, CanTrouble } from '../../src/ports/can.ts';
+import type { Clock } from '../../src/ports/clock.ts';
 import { askBench, until } from './bench-person.ts';
 import { ours } from './faults-ours.ts';
 
@@ -57,12 +58,10 @@ test('absent, no CAN interface, down: each has its own words', async () => {
 
 test('the right bitrate and somebody who acknowledges: the node answers', async () => {
   up(1_000_000);
-  const began = kit.clock.now();
   const { nodes, queries, troubles } = await askUnassigned(kit, 'can0');
   expect(nodes.map(({ uuid }) => uuid)).toEqual(['0a0b0c000001']);
-  // The driver echoes what was sent to the other socket, and the silence was waited for.
+  // The driver lets the other socket hear what was sent.
   expect(queries).toBe(1);
-  expect(kit.clock.now() - began).toBeLessThan(900);
   expect([...troubles]).toEqual([]);
 });
 
@@ -105,8 +104,9 @@ test('a wrong bitrate: disturbed, then bus-off, and nothing is taken for an answ
 test('set down while it is open: the query ends, who sends is told', async () => {
   up(1_000_000);
   const { bus, troubles } = await listen();
-  const query = ours(askUnassigned(kit, 'can0'));
-  // It listens for 250 ms after the node's answer.
+  // However slow this guest is: the bus is not silent before it is down.
+  const endless: Clock = { ...systemClock, sleep: (_ms, signal) => systemClock.sleep(60_000, signal) };
+  const query = ours(askUnassigned({ ...kit, clock: endless }, 'can0'));
   await sleep(100);
   down();
   expect(await query).toMatchObject({

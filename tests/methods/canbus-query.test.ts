@@ -1,7 +1,8 @@
 // octopus.canbus_query on the virtual wire: what it answers, what it refuses, what it tells in notes.
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { OctopusError } from '../../src/errors.ts';
-import { lockOfBus } from '../../src/flash/canbus-query.ts';
+import { askUnassigned, lockOfBus } from '../../src/flash/canbus-query.ts';
+import { systemClock } from '../../src/hardware/clock.ts';
 import { canbusQuery } from '../../src/methods/canbus-query.ts';
 import { modelBoards } from '../../src/methods/boards.ts';
 import type { Context } from '../../src/methods/method.ts';
@@ -186,6 +187,35 @@ describe('when it ends', () => {
     const { took, found } = await timed([{}, {}], { state: 'bridge' });
     expect([found, took <= 300]).toEqual([3, true]);
   });
+});
+
+test('a process that was held up hears what came meanwhile before it takes the bus for silent', async () => {
+  const listeners: ((frame: CanFrame) => void)[] = [];
+  const tell = (id: number, ...data: number[]) => {
+    for (const listener of listeners) listener({ id, data: Uint8Array.from(data) });
+  };
+  const can: CanHost = {
+    open: async () => ({
+      send: async () => {
+        tell(0x3f0, 0);
+        const isBusyUntil = performance.now() + 400;
+        setTimeout(() => {
+          while (performance.now() < isBusyUntil);
+          // Where Node reads sockets: behind the timers that are due.
+          setImmediate(() => tell(0x3f1, 0x20, 1, 2, 3, 4, 5, 6, 1));
+        }, 10);
+        return 'queued' as const;
+      },
+      onFrame: (listener) => {
+        listeners.push(listener);
+        return () => {};
+      },
+      onTrouble: () => () => {},
+      close: async () => {},
+    }),
+  };
+  const { nodes } = await askUnassigned({ can, clock: systemClock }, 'can0');
+  expect(nodes.map(({ uuid }) => uuid)).toEqual(['010203040506']);
 });
 
 test('eight that answer at once, with uuid and application', async () => {
