@@ -65,6 +65,14 @@ describe('into Katapult', () => {
     expect([lost, can.nodes[0]?.admin.program]).toEqual([2, 'katapult']);
   });
 
+  test('an id that is lost is given again', async () => {
+    let lost = 0;
+    const misses = (_n: number, { data }: { data: Uint8Array }) => data[0] === 0x11 && lost++ === 0;
+    const { kit, can } = setUp({ runs: 'katapult', misses });
+    await enterKatapultOnCan(kit, ADDRESS);
+    expect(can.nodes[0]?.admin.nodeId).toBe(0x81);
+  });
+
   test.each<[string, Partial<WorldNode>[], string, number]>([
     ['nobody', [{ uuid: '11aa22bb33cc' }], 'no-device', 10_000],
     ['Klipper with nothing below it', [{ hasKatapult: false }], 'wrong-device', 3_000],
