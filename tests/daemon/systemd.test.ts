@@ -167,6 +167,12 @@ describe('by a datagram, as systemd hears it', () => {
     listen(join(top, 'last'));
   });
 
+  test('addresses as unix(7) has them: a path ends with a zero, a name begins with one', () => {
+    listen(join(top, 'notify'));
+    expect([...encodeUnixAddress('/ab')]).toEqual([1, 0, 0x2f, 0x61, 0x62, 0]);
+    expect([...encodeUnixAddress('@ab')]).toEqual([1, 0, 0, 0x61, 0x62]);
+  });
+
   test.each(['', '@', 'relative', `/${'x'.repeat(108)}`])('%p is no address', (address) => {
     listen(join(top, 'notify'));
     expect(() => encodeUnixAddress(address)).toThrow('no address');
