@@ -112,7 +112,10 @@ take_back() {
   else
     "$4" <"$file" >"$new" || return 0
   fi
-  if cmp -s -- "$new" "$file"; then return; fi
+  if cmp -s -- "$new" "$file"; then
+    forget_copy "$file" "$2"
+    return
+  fi
   changed "take back what was added to $1"
   if [ "$is_dry" = yes ]; then
     show_difference "$file" "$new" "$1"
@@ -127,6 +130,14 @@ take_back() {
     install -m "$mode" -- "$new" "$file.octopus-new"
     mv -f -- "$file.octopus-new" "$file"
   fi
+  forget_copy "$file" "$2"
+}
+
+# The copy beside a file goes when the file is again what the copy is.
+forget_copy() { # FILE OWNER
+  local kept
+  kept=$(backup_of "$1")
+  if [ -f "$kept" ] && cmp -s -- "$kept" "$1"; then take_away "$kept" "$2"; fi
 }
 
 # run_as_root WORDS -- COMMAND...: a change that is no file.

@@ -74,7 +74,7 @@ write_settings() {
     put "$conf" 644 user
     is_daemon_stale=yes
     if [ -z "$board" ]; then left "say which board it is: [board octopus] in $conf"; fi
-  elif [ "$board" != ask ]; then
+  elif [ "$board" != ask ] && ! grep -qsE "^board[[:space:]]*[:=][[:space:]]*${board}[[:space:]]*\$" -- "$conf"; then
     left "$conf is there already and stays as it is: set board: $board in it"
   fi
   if [ ! -e "$host" ]; then

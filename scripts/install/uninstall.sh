@@ -20,8 +20,9 @@ uninstall() {
     step 'Everything else'
     purge
   elif [ -f "$(manifest)" ]; then
-    take_away "$(manifest)" user
-    say "Kept: configuration, backups of firmware and what files were before ($primary/octopus-flasher, *.before-octopus-flasher)."
+    if [ -z "$(copies)" ]; then take_away "$(manifest)" user; fi
+    say "Kept: configuration and backups of firmware ($primary/octopus-flasher)."
+    copies | sed 's/^/Kept, since somebody has changed the file since: /'
   fi
 }
 
@@ -71,6 +72,15 @@ forget_system() {
     esac
   done < <(noted group)
   if is_noted new-group gpio && has_group gpio; then run_as_root 'remove the group gpio' -- groupdel gpio; fi
+}
+
+# What files were before that somebody else has changed since, too. While there are any, the list stays for --purge.
+copies() {
+  local file kept
+  while IFS= read -r file; do
+    kept=$(backup_of "$(readlink -f -- "$file")")
+    if [ -f "$kept" ]; then printf '%s\n' "$kept"; fi
+  done < <(noted edit)
 }
 
 purge() {
