@@ -78,7 +78,7 @@ test.each([
   const { events } = await flashBytes(rehearsal, klipperFor(rehearsal, { version: NEW }));
   rehearsal.bench.dispose();
   const exit = events.findIndex(isBehindExit);
-  expect(exit).toBeGreaterThan(20);
+  expect(exit).toBeGreaterThan(10);
   expect(events.length - exit).toBeGreaterThan(20);
   for (let index = 0; index < events.length; index += stride) {
     const rig = await knownBoard(board, kept);
