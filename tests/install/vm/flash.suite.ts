@@ -8,7 +8,7 @@ import { arrives, FLAGS, leaves } from './common.ts';
 import { begin, expectFlashed, inPhase, nextKlipper } from './flashing.ts';
 import { Site, UNIT } from './site.ts';
 
-jest.setTimeout(600_000);
+jest.setTimeout(900_000);
 
 let site: Site;
 beforeAll(async () => {

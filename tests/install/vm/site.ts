@@ -64,7 +64,7 @@ export class Site {
 
   /** install.sh, as the user types it. */
   install(...flags: string[]): Job {
-    return this.vm.start(`cd ${CLONE} && ./install.sh ${flags.join(' ')}`, { timeoutMs: 400_000 });
+    return this.vm.start(`cd ${CLONE} && ./install.sh ${flags.join(' ')}`, { timeoutMs: 800_000 });
   }
 
   /** Where the two wires are here: what an owner writes for other pins than the usual ones. */

@@ -6,7 +6,8 @@ import { begin, ended, expectFlashed, held, inPhase, nextKlipper } from './flash
 import { CLONE, Site, UNIT } from './site.ts';
 import { releaseOr } from './vm.ts';
 
-jest.setTimeout(600_000);
+// Limits, no expectations: npm ci takes a minute and a half in the guest, and five where others use this machine.
+jest.setTimeout(900_000);
 
 let site: Site;
 beforeAll(async () => {
@@ -31,12 +32,16 @@ async function status(): Promise<Record<string, unknown>> {
 
 /** The version of the code that runs, as its agent says it. */
 async function running(version: string): Promise<void> {
-  await site.until(`version ${version} runs`, async () => {
-    const { agents = [] } = (await site.get('/server/extensions/list')) ?? {};
-    return agents.some(
-      (one: Record<string, unknown>) => one['name'] === 'octopus' && one['version'] === version,
-    );
-  });
+  await site.until(
+    `version ${version} runs`,
+    async () => {
+      const { agents = [] } = (await site.get('/server/extensions/list')) ?? {};
+      return agents.some(
+        (one: Record<string, unknown>) => one['name'] === 'octopus' && one['version'] === version,
+      );
+    },
+    600_000,
+  );
   expect(await site.vm.said(`systemctl is-active ${UNIT} klipper`)).toBe('active\nactive');
 }
 
