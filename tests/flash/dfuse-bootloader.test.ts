@@ -12,11 +12,16 @@ async function inRom() {
   const log: string[] = [];
   let underWay = 0;
   let most = 0;
+  let failures = 0;
   const noted = async <T>(name: string, work: Promise<T>): Promise<T> => {
     most = Math.max(most, ++underWay);
     log.push(name);
     try {
       return await work;
+    } catch (error) {
+      // Not all at once, as the port might have it.
+      await rig.kit.clock.sleep(++failures * 5);
+      throw error;
     } finally {
       underWay -= 1;
     }

@@ -155,6 +155,18 @@ test("a time-out counts from its own turn's beginning", async () => {
   expect([(await held)[4], (await behind)[4]]).toEqual([5, 2]);
 });
 
+test('who waited for his turn has his time, and no more', async () => {
+  const { kernel, open } = setUp();
+  const device = await open();
+  const answers = [device.controlIn(GETSTATUS, 6, 5000), device.controlOut(DNLOAD, NOTHING, 100)];
+  await sleep(50);
+  kernel.end(0, [0, 0, 0, 0, 5, 0]);
+  const startedAt = performance.now();
+  expect(await Promise.all(answers)).toEqual([Uint8Array.of(0, 0, 0, 0, 5, 0), 'timeout']);
+  expect(performance.now() - startedAt).toBeGreaterThan(95);
+  expect(kernel.asked.slice(2)).toEqual(['DISCARD 1']);
+});
+
 test('0 waits for ever', async () => {
   const { kernel, open } = setUp();
   const device = await open();
