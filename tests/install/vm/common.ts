@@ -60,13 +60,16 @@ export function arrives(site: () => Site, flags: readonly string[] = FLAGS): voi
     figure(site(), 'of it not shared with its files', mib('RssAnon'), 'MiB');
   });
 
-  test('from a stop to registered again, and what lies on the disk', async () => {
+  test('from a stop to registered again, without a network; and what lies on the disk', async () => {
     const { vm } = site();
     await vm.said(`sudo systemctl stop ${UNIT}`);
+    const asked = site().remotes.asked.length;
     const began = performance.now();
     await vm.said(`sudo systemctl start ${UNIT}`);
     await site().registered();
     figure(site(), 'systemctl start to registered at Moonraker', performance.now() - began);
+    // A printer may be offline for months.
+    expect(site().remotes.asked.slice(asked)).toEqual([]);
     const [tree, clone] = (await vm.said(`du -sk ${CLONE}/node_modules ${CLONE} | cut -f 1`)).split('\n');
     figure(site(), 'node_modules, Node itself included', Number(tree) / 1024, 'MiB');
     figure(site(), 'the clone beside it, its history included', Number(clone) / 1024, 'MiB');
