@@ -103,7 +103,7 @@ export class DaemonProcess {
     this.#rest = parts.pop() ?? '';
     for (const part of parts) {
       // What is no JSON is the launcher's or Node's own complaint.
-      this.log.push(part.startsWith('{') ? (JSON.parse(part) as LogLine) : { time: Date.now(), msg: part });
+      this.log.push(lineOf(part));
     }
     this.#wake();
   }
@@ -123,4 +123,11 @@ export class DaemonProcess {
       this.#listeners.add(wake);
     });
   }
+}
+
+/** The log writes its times for people to read. */
+function lineOf(part: string): LogLine {
+  if (!part.startsWith('{')) return { time: Date.now(), msg: part };
+  const line: LogLine & { readonly time: number | string } = JSON.parse(part);
+  return { ...line, time: new Date(line.time).getTime() };
 }
