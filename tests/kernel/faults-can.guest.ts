@@ -111,7 +111,7 @@ test('set down while it is open: the query ends, who sends is told', async () =>
   down();
   expect(await query).toMatchObject({
     code: 'device-gone',
-    message: 'can0 went away during the query',
+    message: 'can0 went away',
   });
   await until('it is told', () => troubles.has('down'));
   expect(await ours(bus.send(FRAME))).toEqual({
