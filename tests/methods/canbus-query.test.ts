@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { OctopusError } from '../../src/errors.ts';
 import { askUnassigned, lockOfBus } from '../../src/flash/canbus-query.ts';
-import { systemClock } from '../../src/hardware/clock.ts';
+import type { Clock } from '../../src/ports/clock.ts';
 import { canbusQuery } from '../../src/methods/canbus-query.ts';
 import { modelBoards } from '../../src/methods/boards.ts';
 import type { Context } from '../../src/methods/method.ts';
@@ -198,12 +198,6 @@ test('a process that was held up hears what came meanwhile before it takes the b
     open: async () => ({
       send: async () => {
         tell(0x3f0, 0);
-        const isBusyUntil = performance.now() + 400;
-        setTimeout(() => {
-          while (performance.now() < isBusyUntil);
-          // Where Node reads sockets: behind the timers that are due.
-          setImmediate(() => tell(0x3f1, 0x20, 1, 2, 3, 4, 5, 6, 1));
-        }, 10);
         return 'queued' as const;
       },
       onFrame: (listener) => {
@@ -214,7 +208,23 @@ test('a process that was held up hears what came meanwhile before it takes the b
       close: async () => {},
     }),
   };
-  const { nodes } = await askUnassigned({ can, clock: systemClock }, 'can0');
+  let now = 0;
+  let isHeldUp = true;
+  const clock: Clock = {
+    now: () => now,
+    date: () => now,
+    sleep: async (ms) => {
+      now += ms;
+      if (isHeldUp && now >= 200) {
+        // Late: this timer is due before Node reads the socket, where the answer has waited all the time.
+        isHeldUp = false;
+        setImmediate(() => tell(0x3f1, 0x20, 1, 2, 3, 4, 5, 6, 1));
+        return;
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+    },
+  };
+  const { nodes } = await askUnassigned({ can, clock }, 'can0');
   expect(nodes.map(({ uuid }) => uuid)).toEqual(['010203040506']);
 });
 
