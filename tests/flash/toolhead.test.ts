@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { boardByName } from '../../src/boards/boards.ts';
 import { flash } from '../../src/flash/flash.ts';
+import { preflight } from '../../src/flash/preflight.ts';
 import { restore } from '../../src/flash/restore.ts';
 import { takeBackup } from '../../src/flash/take-backup.ts';
 import type { BoardPlace } from '../../src/flash/place.ts';
@@ -189,4 +190,22 @@ describe('refused, and the node is left as it was', () => {
       rig.bench.dispose();
     }
   });
+});
+
+test.each(MODELS)('%s: an image that it cannot take is refused before it is disturbed', (model) => {
+  const board = boardByName(model);
+  const image = (transport: 'can' | 'usb') => ({
+    name: 'klipper.bin',
+    bytes: forgeKlipper({
+      mcu: board.mcu.name,
+      linkAddress: board.applicationAddress,
+      version: NEW,
+      transport,
+    }),
+  });
+  const options = { replaceBootloader: false, force: [] };
+  expect(preflight(board, image('can'), options).passport.transport).toBe('can');
+  expect(() => preflight(board, image('usb'), options)).toThrow(
+    expect.objectContaining({ code: 'wrong-transport' }),
+  );
 });
