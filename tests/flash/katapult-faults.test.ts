@@ -10,7 +10,7 @@ jest.setTimeout(600_000);
 
 /** 1 KiB into the application's first sector: said hello, kept, erased, written, ended, read back. */
 const IMAGE_BYTES = 1024;
-/** OCTOPUS_EVERY_TRANSFER=1: really every one; it was run so when this was written, and takes minutes. */
+/** OCTOPUS_EVERY_TRANSFER=1: really every one, which takes minutes. */
 const EDGE = 12;
 const STRIDE = process.env['OCTOPUS_EVERY_TRANSFER'] === '1' ? 1 : 17;
 
