@@ -1,7 +1,6 @@
 // Virtual bench: the boards as data, `boards/*.json` beside this file.
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { OctopusError } from '../errors.ts';
+import { jsonFolder } from './json-folder.ts';
 
 export interface VirtualBoardData {
   readonly name: string;
@@ -39,25 +38,10 @@ export function canRole(state: BoardState | undefined): 'bridge' | 'node' | unde
   return state === 'can-node' || state === 'can-node-stock' ? 'node' : undefined;
 }
 
-const FOLDER = new URL('./boards/', import.meta.url);
-
-export function virtualBoardNames(): string[] {
-  return readdirSync(FOLDER)
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => file.slice(0, -'.json'.length))
-    .sort();
-}
-
-export function loadVirtualBoard(name: string): VirtualBoardData {
-  const names = virtualBoardNames();
-  if (!names.includes(name)) {
-    throw new OctopusError('unknown-board', `there is no virtual board "${name}"`, {
-      advice: `Use one of: ${names.join(', ')}.`,
-    });
-  }
-  const data: VirtualBoardData = JSON.parse(readFileSync(new URL(`${name}.json`, FOLDER), 'utf8'));
-  return { ...data, name };
-}
+const BOARDS = jsonFolder<VirtualBoardData>(new URL('./boards/', import.meta.url), 'virtual board');
+export const virtualBoardNames = (): string[] => BOARDS.names();
+/** Throws `unknown-board`. */
+export const loadVirtualBoard = (name: string): VirtualBoardData => BOARDS.load(name);
 
 export function uidBytes(board: Pick<VirtualBoardData, 'uid'>): Uint8Array {
   return Uint8Array.from(Buffer.from(board.uid, 'hex'));

@@ -1,7 +1,6 @@
 // Virtual bench: the toolheads as data, `toolheads/*.json` beside this file.
 
-import { readdirSync, readFileSync } from 'node:fs';
-import { OctopusError } from '../errors.ts';
+import { jsonFolder } from './json-folder.ts';
 
 export interface ToolheadData {
   readonly name: string;
@@ -17,23 +16,7 @@ export interface ToolheadData {
 export const NODE_STATES = ['klipper', 'katapult', 'katapult-empty', 'no-katapult', 'torn', 'blank'] as const;
 export type NodeState = (typeof NODE_STATES)[number];
 
-const FOLDER = new URL('./toolheads/', import.meta.url);
-
-export function toolheadNames(): string[] {
-  return readdirSync(FOLDER)
-    .filter((file) => file.endsWith('.json'))
-    .map((file) => file.slice(0, -'.json'.length))
-    .sort();
-}
-
+const TOOLHEADS = jsonFolder<ToolheadData>(new URL('./toolheads/', import.meta.url), 'virtual toolhead');
+export const toolheadNames = (): string[] => TOOLHEADS.names();
 /** Throws `unknown-board`. */
-export function loadToolhead(name: string): ToolheadData {
-  const names = toolheadNames();
-  if (!names.includes(name)) {
-    throw new OctopusError('unknown-board', `there is no virtual toolhead "${name}"`, {
-      advice: `Use one of: ${names.join(', ')}.`,
-    });
-  }
-  const data: ToolheadData = JSON.parse(readFileSync(new URL(`${name}.json`, FOLDER), 'utf8'));
-  return { ...data, name };
-}
+export const loadToolhead = (name: string): ToolheadData => TOOLHEADS.load(name);
