@@ -3,22 +3,12 @@ import { createBench, type BenchOptions, type VirtualBench } from '../../src/vir
 import { virtualBoardNames } from '../../src/virtual/board-data.ts';
 import { forgeDeployer, forgeKatapult, forgeKlipper, OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import type { BoardState } from '../../src/virtual/board-data.ts';
+import { restartWith } from './restart-with.ts';
 
 const PINS = { boot0: 'gpio26', nrst: 'gpio19' };
 
 async function ids(bench: VirtualBench): Promise<string[]> {
   return (await bench.usb.list()).map((d) => `${d.vendorId.toString(16)}:${d.productId.toString(16)}`);
-}
-
-/** Loads `image` at `address` as if it had always been there, and starts the board again. */
-async function restartWith(bench: VirtualBench, address: number, image: Uint8Array): Promise<void> {
-  bench.powerCut();
-  const padded = new Uint8Array(Math.ceil(image.length / 32) * 32).fill(0xff);
-  padded.set(image);
-  bench.flash.load(address, padded);
-  await bench.clock.sleep(1000);
-  bench.powerOn();
-  await bench.settle();
 }
 
 const STATES: [BoardState, string[]][] = [

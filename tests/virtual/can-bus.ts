@@ -1,4 +1,5 @@
 // For the tests of CAN nodes: a program on the host that sends frames and hears what comes, in the words of candump.
+import { afterEach } from '@jest/globals';
 import type { CanBus, CanFrame } from '../../src/ports/can.ts';
 import { createBench, type BenchOptions, type VirtualBench } from '../../src/virtual/bench.ts';
 import type { CanNode, CanNodeOptions } from '../../src/virtual/can-node.ts';
@@ -22,9 +23,21 @@ export interface OnBus {
   readonly ask: (frames: readonly string[], ms?: number) => Promise<string[]>;
 }
 
+const benches: VirtualBench[] = [];
+afterEach(() => {
+  for (const bench of benches.splice(0)) bench.dispose();
+});
+
+/** Disposed of when the test has ended. */
+export async function disposed(options: BenchOptions): Promise<VirtualBench> {
+  const bench = await createBench(options);
+  benches.push(bench);
+  return bench;
+}
+
 /** @param nodes beside them hangs one with an id, so that somebody acknowledges */
 export async function onBus(nodes: readonly CanNodeOptions[], options: BenchOptions = {}): Promise<OnBus> {
-  const bench = await createBench({
+  const bench = await disposed({
     times: 'typical',
     ...options,
     can: { txQueueLength: 1000, ...options.can, nodes: [...nodes, { uuid: '990000000000', nodeId: 90 }] },

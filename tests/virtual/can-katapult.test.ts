@@ -1,20 +1,10 @@
 // Katapult over CAN, against the transcript of the real canserial.c and command.c compiled on a host
 // (klipper-katapult-dfu.md section 4: uid 0E002B00135053424E363620, an F446).
-import { afterEach, describe, expect, test } from '@jest/globals';
-import type { BenchOptions, VirtualBench } from '../../src/virtual/bench.ts';
+import { describe, expect, test } from '@jest/globals';
+import type { BenchOptions } from '../../src/virtual/bench.ts';
 import { forgeKlipper } from '../../src/virtual/forge.ts';
-import { chopped, joined, onBus as join, type OnBus } from './can-bus.ts';
+import { chopped, joined, onBus, type OnBus } from './can-bus.ts';
 import { block, crc16, frame as katapultFrame, hex, send, VECTOR } from './katapult-rig.ts';
-
-const benches: VirtualBench[] = [];
-afterEach(() => {
-  for (const bench of benches.splice(0)) bench.dispose();
-});
-async function onBus(...given: Parameters<typeof join>): Promise<OnBus> {
-  const rig = await join(...given);
-  benches.push(rig.bench);
-  return rig;
-}
 
 const UID = '0E002B00135053424E363620';
 const UUID = 'ac11f42fe5aa';

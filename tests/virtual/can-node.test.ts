@@ -2,25 +2,15 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join as joinPath } from 'node:path';
+import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
-import { createBench, type BenchOptions, type VirtualBench } from '../../src/virtual/bench.ts';
+import type { BenchOptions } from '../../src/virtual/bench.ts';
 import type { CanNode } from '../../src/virtual/can-node.ts';
 import { canUuid, uidWithUuid } from '../../src/virtual/can-uuid.ts';
 import { forgeKlipper, OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import { loadToolhead, NODE_STATES, toolheadNames } from '../../src/virtual/toolhead-data.ts';
-import { chopped, joined, klipperBlock, onBus as join, type OnBus } from './can-bus.ts';
+import { chopped, disposed, joined, klipperBlock, onBus, type OnBus } from './can-bus.ts';
 import { hex } from './katapult-rig.ts';
-
-const benches: VirtualBench[] = [];
-afterEach(() => {
-  for (const bench of benches.splice(0)) bench.dispose();
-});
-async function onBus(...given: Parameters<typeof join>): Promise<OnBus> {
-  const rig = await join(...given);
-  benches.push(rig.bench);
-  return rig;
-}
 
 const UUID = '11aa22bb33cc';
 const KLIPPER = `3f1#20${UUID}01`;
@@ -215,12 +205,12 @@ test('a Klipper built for another bitrate is deaf, and its Katapult is not', asy
 describe('kept', () => {
   let keepDir = '';
   beforeEach(() => {
-    keepDir = mkdtempSync(joinPath(tmpdir(), 'nodes-'));
+    keepDir = mkdtempSync(join(tmpdir(), 'nodes-'));
   });
   afterEach(() => rmSync(keepDir, { recursive: true, force: true }));
 
   async function life(act: (node: CanNode, rig: OnBus) => Promise<void> | void): Promise<void> {
-    const rig = await join([{ uuid: UUID }], { keepDir });
+    const rig = await onBus([{ uuid: UUID }], { keepDir });
     await act(rig.node, rig);
     rig.bench.dispose();
   }
@@ -327,7 +317,6 @@ describe('our board', () => {
 test('a bench has room for 32 nodes of mixed models', async () => {
   const models = toolheadNames();
   const nodes = Array.from({ length: 32 }, (_, n) => ({ model: models[n % models.length] ?? '' }));
-  const bench = await createBench({ times: 'zero', can: { nodes } });
-  benches.push(bench);
+  const bench = await disposed({ times: 'zero', can: { nodes } });
   expect(new Set(bench.can.nodes.map(({ uuid }) => uuid)).size).toBe(32);
 });

@@ -6,6 +6,7 @@ import { createBench, type BenchOptions, type VirtualBench } from '../../src/vir
 import type { CanGuest } from '../../src/virtual/can-guest.ts';
 import { forgeKatapult, forgeKlipper } from '../../src/virtual/forge.ts';
 import { APP, ackOf, block, bytes, frame, hex, send, VECTOR } from './katapult-rig.ts';
+import { restartWith } from './restart-with.ts';
 
 const benches: VirtualBench[] = [];
 afterEach(() => {
@@ -25,17 +26,6 @@ async function ids(one: VirtualBench): Promise<string> {
 }
 
 const tty = async (one: VirtualBench): Promise<string> => (await one.usb.list())[0]?.ttyPath ?? 'no tty';
-
-/** Loads `image` as if it had always been there, and starts the board again. */
-async function restartWith(one: VirtualBench, address: number, image: Uint8Array): Promise<void> {
-  one.powerCut();
-  const padded = new Uint8Array(Math.ceil(image.length / 32) * 32).fill(0xff);
-  padded.set(image);
-  one.flash.load(address, padded);
-  await one.clock.sleep(1000);
-  one.powerOn();
-  await one.settle();
-}
 
 async function talk(one: VirtualBench, ...messages: (string | Uint8Array)[]): Promise<string> {
   const port = await one.serial.open(await tty(one));
