@@ -1,16 +1,14 @@
 // The virtual board's Katapult behind a pseudo-terminal of this machine, for a client in another process: what a flash
 // takes is read at the device's side, from the first CONNECT to COMPLETE.
 // A pseudo-terminal does not keep apart what its writer wrote apart, as USB does, so the bytes are cut into frames again.
-import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, readSync, writeSync } from 'node:fs';
 import { loadLibc, type Watch } from '../../src/hardware/libc.ts';
 import type { ByteChannel } from '../../src/ports/bytes.ts';
 import { createBench, type VirtualBench } from '../../src/virtual/bench.ts';
 import { NO_HOST_TIMES } from '../../src/virtual/serve/serve.ts';
 import { TIMES } from '../../src/virtual/times.ts';
+import { openMaster } from '../hardware/pty.ts';
 
-/** Linux include/uapi/asm-generic/ioctls.h. */
-const TIOCGPTN = 0x8004_5430;
-const TIOCSPTLCK = 0x4004_5431;
 /** While nobody has the other end open there is nothing to wait for. */
 const OPENED_LOOK_MS = 2;
 /** Katapult protocol.md: header 01 88, command, words; CONNECT and COMPLETE. */
@@ -46,10 +44,7 @@ export async function serveKatapult(board: string, transferMs: number): Promise<
   const channel = await bench.serial.open(device.ttyPath ?? '');
   const libc = await loadLibc();
   if (typeof libc === 'string') throw new Error(libc);
-  const fd = openSync('/dev/ptmx', constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
-  const number = new Int32Array(1);
-  libc.ioctl(fd, TIOCSPTLCK, new Uint8Array(4));
-  libc.ioctl(fd, TIOCGPTN, new Uint8Array(number.buffer));
+  const { fd, path } = openMaster(libc);
 
   const { promise: flashed, resolve, reject } = Promise.withResolvers<number>();
   flashed.catch(() => {});
@@ -89,7 +84,7 @@ export async function serveKatapult(board: string, transferMs: number): Promise<
   take();
   void back(channel, fd, () => isClosed);
   return {
-    path: `/dev/pts/${number[0]}`,
+    path,
     bench,
     flashed,
     close: async () => {

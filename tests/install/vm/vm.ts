@@ -1,12 +1,11 @@
 // A printer's host: Debian with systemd as its first program, udev, polkit, Moonraker, and the user pi (prepare makes
 // its disk). Booted in 15 s, then asked to run commands, as pi or as root.
 import { execFileSync } from 'node:child_process';
-import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { GuestLine } from '../../kernel/guest-line.ts';
 import type { Job, Outcome } from '../../kernel/job.ts';
 import { comma, shared, start } from '../../kernel/qemu.ts';
+import { freePort } from '../../support/free-port.ts';
 
 export { HOST_ADDRESS, usbRedir } from '../../kernel/qemu.ts';
 export type { Job, Outcome } from '../../kernel/job.ts';
@@ -29,15 +28,6 @@ export interface CommandOptions {
 }
 
 const quote = (text: string) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
 
 /** The folder of its disk. */
 const prepare = (release: Release): string =>
