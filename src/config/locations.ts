@@ -95,45 +95,39 @@ export function readImage(reader: SectionReader, key: string, home: string): str
 
 /** A serial device of Linux. Nothing else under /dev may be named: the file is writable through Moonraker. */
 export function readSerial(reader: SectionReader, key: string): string | undefined {
-  const written = reader.text(key);
-  if (written === undefined) return undefined;
-  if (/^\/dev\/(serial\/by-(id|path)\/[\w.:,@+-]{1,200}|tty[A-Za-z]{1,8}\d{1,3})$/.test(written))
-    return written;
-  throw reader.refuse(
+  return readMatching(
+    reader,
     key,
-    `${key} cannot be ${quoted(written)}`,
+    /^\/dev\/(serial\/by-(id|path)\/[\w.:,@+-]{1,200}|tty[A-Za-z]{1,8}\d{1,3})$/,
     'Write it as in printer.cfg: /dev/serial/by-id/... (ls /dev/serial/by-id shows it).',
   );
 }
 
 /** A USB port as Linux names it: bus, then the ports on the way. */
 export function readBusPath(reader: SectionReader, key: string): string | undefined {
-  const written = reader.text(key);
-  if (written === undefined) return undefined;
-  if (/^[1-9]\d{0,2}-[1-9]\d{0,2}(\.[1-9]\d{0,2}){0,5}$/.test(written)) return written;
-  throw reader.refuse(
+  return readMatching(
+    reader,
     key,
-    `${key} cannot be ${quoted(written)}`,
+    /^[1-9]\d{0,2}-[1-9]\d{0,2}(\.[1-9]\d{0,2}){0,5}$/,
     'Write bus and ports as in /sys/bus/usb/devices, such as 1-1.4.',
   );
 }
 
 /** As printer.cfg and `octopus canbus-query` write it. */
 export function readCanbusUuid(reader: SectionReader, key: string): string | undefined {
-  const written = reader.text(key);
-  if (written === undefined || /^[0-9a-f]{12}$/i.test(written)) return written?.toLowerCase();
-  throw reader.refuse(
-    key,
-    `${key} cannot be ${quoted(written)}`,
-    'Write its 12 hex digits: octopus canbus-query shows them.',
-  );
+  const cure = 'Write its 12 hex digits: octopus canbus-query shows them.';
+  return readMatching(reader, key, /^[0-9a-f]{12}$/i, cure)?.toLowerCase();
 }
 
 /** Linux's name of a network interface: at most 15 letters (IFNAMSIZ). */
 export function readCanbusInterface(reader: SectionReader, key: string): string | undefined {
+  return readMatching(reader, key, /^[A-Za-z][\w.-]{0,14}$/, 'Write it as `ip link` lists it: can0.');
+}
+
+function readMatching(reader: SectionReader, key: string, form: RegExp, cure: string): string | undefined {
   const written = reader.text(key);
-  if (written === undefined || /^[A-Za-z][\w.-]{0,14}$/.test(written)) return written;
-  throw reader.refuse(key, `${key} cannot be ${quoted(written)}`, 'Write it as `ip link` lists it: can0.');
+  if (written === undefined || form.test(written)) return written;
+  throw reader.refuse(key, `${key} cannot be ${quoted(written)}`, cure);
 }
 
 /** A secret is never repeated in a message. */

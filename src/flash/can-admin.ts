@@ -6,6 +6,9 @@ import { busOff, interfaceLeft, sendFrame } from './can-send.ts';
 import type { Kit } from './kit.ts';
 import type { CanPlace } from './place.ts';
 
+/** A node answers within a millisecond; a bus under load takes longer. */
+export const ANSWER_MS = 50;
+
 /** A node says `application` when it has no id; one that has an id is silent. */
 export class CanAdmin {
   readonly address: CanPlace;

@@ -2,7 +2,7 @@
 import { OctopusError } from '../errors.ts';
 import type { ByteChannel } from '../ports/bytes.ts';
 import { clearKatapultNodeIds, requestBootloader, setKatapultNodeId } from '../protocol/klipper-can.ts';
-import { CanAdmin } from './can-admin.ts';
+import { ANSWER_MS, CanAdmin } from './can-admin.ts';
 import { openCanChannel } from './can-channel.ts';
 import type { Kit } from './kit.ts';
 import type { CanPlace } from './place.ts';
@@ -12,8 +12,6 @@ import type { CanPlace } from './place.ts';
  * (klippy/extras/canbus_ids.py): no printer has so many. A Katapult that was left with this id loses it to the new owner.
  */
 const KATAPULT_NODE_ID = 0x81;
-/** A node answers within a millisecond; a bus under load takes longer. */
-const ANSWER_MS = 50;
 /** The request resets the chip at once; Katapult is there within some ten milliseconds. The rest is patience. */
 const ENTER_FOR_MS = 10_000;
 /** A request may be lost: it is sent again this often. */

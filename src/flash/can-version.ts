@@ -5,7 +5,7 @@ import type { ByteChannel } from '../ports/bytes.ts';
 import type { CanBus } from '../ports/can.ts';
 import { dataIds, setKlipperNodeId } from '../protocol/klipper-can.ts';
 import { encodeBlock, identify, SYNC, type SerialRequest } from '../protocol/klipper-identify.ts';
-import { CanAdmin } from './can-admin.ts';
+import { ANSWER_MS, CanAdmin } from './can-admin.ts';
 import { openCanChannel } from './can-channel.ts';
 import { sendFrame } from './can-send.ts';
 import { converse } from './converse.ts';
@@ -20,8 +20,6 @@ import type { CanPlace } from './place.ts';
 const HIGHEST_NODE_ID = 127;
 /** Nodes that we have asked before keep our ids until they are reset or klippy takes them. */
 const IDS_TRIED = 32;
-/** A node answers within a millisecond; a bus under load takes longer. */
-const ANSWER_MS = 50;
 /** Each time is 2.5 s of questions: longer than a node needs from Katapult to Klipper. */
 const TRIES = 2;
 
