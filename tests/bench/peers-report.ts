@@ -98,7 +98,7 @@ Before each lap the flash is given the same old content, so that every lap has t
 const AGAIN = `\`\`\`
 npm run bench:peers                                  # all races, about 20 minutes
 npm run bench:peers -- --races f446 --laps 5         # one of them: ${RACES.map(({ name }) => name).join(', ')}
-npm run bench:peers -- --results /tmp/peers.json     # races one by one: earlier results are kept and written too
+npm run bench:peers -- --results ../peers.json        # races one by one: earlier results are kept and written too
 \`\`\`
 
 Nothing else should run on the machine meanwhile. The bench needs what \`npm run test:kernel\` needs.`;
