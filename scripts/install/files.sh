@@ -147,3 +147,11 @@ run_as_root() {
   changed "$words (sudo $*)"
   if [ "$is_dry" = no ]; then as_root "$@"; fi
 }
+
+# A filter: the file may end without the end of a line.
+whole_lines() {
+  local text=$work/text
+  cat >"$text"
+  cat -- "$text"
+  if [ -s "$text" ] && [ -n "$(tail -c 1 -- "$text")" ]; then printf '\n'; fi
+}

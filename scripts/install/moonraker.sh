@@ -31,12 +31,9 @@ updates_line() { printf '[include %s]' "$UPDATES"; }
 with_updates() { with_line "$(updates_line)"; }
 without_updates() { without_line "$(updates_line)"; }
 
-# One name a line, and the file may end without the end of a line.
+# One name a line.
 with_service() {
-  local text=$work/text
-  cat >"$text"
-  cat -- "$text"
-  if [ -s "$text" ] && [ -n "$(tail -c 1 -- "$text")" ]; then printf '\n'; fi
+  whole_lines
   printf 'octopus-flasher\n'
 }
 without_service() { sed -E '/^octopus-flasher(\.service)?[[:space:]]*$/d'; }

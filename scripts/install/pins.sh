@@ -88,10 +88,7 @@ without_pins() { sed "/^$PINS_BEGIN/,/^gpio=.*=ip,pu/d"; }
 
 # At the end, for every model: a filter above may hold for another one only.
 with_pins() {
-  local text=$work/text
-  cat >"$text"
-  cat -- "$text"
-  if [ -s "$text" ] && [ -n "$(tail -c 1 -- "$text")" ]; then printf '\n'; fi
+  whole_lines
   printf '%s\n[all]\ngpio=%s=ip,pd\ngpio=%s=ip,pu\n' "$PINS_BEGIN" "$(pin_of boot0_pin 26)" "$(pin_of reset_pin 19)"
 }
 

@@ -148,7 +148,11 @@ export async function visitBootloader<T, R>(
         // Once is enough: Katapult takes two resets within half a second for a wish to stay.
         if (hasLeft || lines === undefined) throw error;
         // The old application is booted again, or at least the board leaves DFU mode with its heaters.
-        await letGo(kit, lines, watch).catch(() => {});
+        await letGo(kit, lines, watch).catch((failure: unknown) =>
+          watch.note(
+            `${asOctopusError(failure).message} The board may still be in its bootloader, with its heaters: switch its power off and on.`,
+          ),
+        );
         throw error;
       }
       if (lines !== undefined) await letGo(kit, lines, watch);

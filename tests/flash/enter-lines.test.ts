@@ -1,12 +1,17 @@
 // The design's rules for the two lines, measured on the bench at every change: what may never be wrong.
 import { describe, expect, test } from '@jest/globals';
+import { OctopusError } from '../../src/errors.ts';
+import { flash } from '../../src/flash/flash.ts';
 import { withLines, type BoardLines } from '../../src/flash/lines.ts';
 import { reset } from '../../src/flash/reset.ts';
+import type { GpioHost } from '../../src/ports/gpio.ts';
 import type { BenchOptions } from '../../src/virtual/bench.ts';
 import {
   expectSafe,
+  failureOf,
   flashBytes,
   klipperFor,
+  orderFor,
   PINS,
   setUp,
   TWO_BOARDS,
@@ -87,6 +92,39 @@ test('a device that never leaves: reset is held no longer than 2 s', async () =>
   const { changes } = watch(rig);
   await flashBytes(rig, klipperFor(rig)).catch(() => {});
   expect(pulsesOf(changes).map(({ heldMs }) => heldMs)).toEqual([2000, 2000]);
+  expectSafe(rig);
+  rig.bench.dispose();
+});
+
+test('a reset wire that fails in DFU mode: the first error stays, and the power switch is named', async () => {
+  const rig = await setUp();
+  let pulses = 0;
+  const gpio: GpioHost = {
+    open: async (pins) => {
+      const lines = await rig.kit.gpio.open(pins);
+      return {
+        read: () => lines.read(),
+        close: () => lines.close(),
+        set: async (levels) => {
+          if (levels.nrst === 'low') pulses += 1;
+          if (levels.nrst === 'low' && pulses > 1)
+            throw new OctopusError('no-hardware', 'gpiochip0 has gone.', { advice: 'Look.' });
+          await lines.set(levels);
+        },
+      };
+    },
+  };
+  const notes: string[] = [];
+  const image = klipperFor(rig, { linkAddress: 0x08010000 });
+  const failure = await failureOf(
+    flash({ ...rig.kit, gpio }, orderFor(rig, image), (event) => {
+      if (event.kind === 'note') notes.push(event.text);
+    }),
+  );
+  expect(failure).toMatchObject({ code: 'wrong-address' });
+  expect(notes).toContainEqual(
+    'gpiochip0 has gone. The board may still be in its bootloader, with its heaters: switch its power off and on.',
+  );
   expectSafe(rig);
   rig.bench.dispose();
 });

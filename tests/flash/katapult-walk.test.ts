@@ -28,6 +28,13 @@ function watchRom({ bench }: TestBench): () => boolean {
   return () => seen;
 }
 
+/** Its application is torn: Katapult starts it, and nothing comes. */
+async function tear({ bench, place }: TestBench): Promise<void> {
+  bench.flash.load(place.board.applicationAddress + 0x2000, new Uint8Array(0x4000).fill(0xa5));
+  await bench.pressReset();
+  await bench.settle();
+}
+
 describe.each(TWO_BOARDS)('%s', (board) => {
   const known = (options: BenchOptions = {}) => setUpKnown({ board, state: 'katapult', ...options });
 
@@ -63,11 +70,7 @@ describe.each(TWO_BOARDS)('%s', (board) => {
 
   test('by two resets, where nothing runs that could be asked', async () => {
     const rig = await known();
-    // Its application is torn: Katapult starts it, and nothing comes.
-    const { applicationAddress } = rig.place.board;
-    rig.bench.flash.load(applicationAddress + 0x2000, new Uint8Array(0x4000).fill(0xa5));
-    await rig.bench.pressReset();
-    await rig.bench.settle();
+    await tear(rig);
     const enteredRom = watchRom(rig);
     expect(await flashBytes(rig, klipperFor(rig))).toMatchObject({ state: 'done', verified: true });
     expect(enteredRom()).toBe(false);
@@ -81,10 +84,7 @@ describe.each(TWO_BOARDS)('%s', (board) => {
   test('a slow reset line is searched for its gap', async () => {
     // 40 kOhm and 10 uF: 0.48 s until the chip is out of reset.
     const rig = await known({ lines: { resetCapacitorUf: 10 } });
-    const { applicationAddress } = rig.place.board;
-    rig.bench.flash.load(applicationAddress + 0x2000, new Uint8Array(0x4000).fill(0xa5));
-    await rig.bench.pressReset();
-    await rig.bench.settle();
+    await tear(rig);
     const enteredRom = watchRom(rig);
     expect(await flashBytes(rig, klipperFor(rig))).toMatchObject({ state: 'done', verified: true });
     expect(enteredRom()).toBe(false);
