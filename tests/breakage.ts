@@ -1,10 +1,13 @@
 // Breaks the product on purpose, one line at a time, and sees a test fail each time.
+//   tests/breakage.ts [WORD]        all entries, or those with WORD in their file or reason
+//   tests/breakage.ts --share 5     a fifth of them, another one with every commit: for .ci/run, which has not the time
 // The list is tests/breakage.json: { file, from, to, tests, why }. `from` must stand exactly once in the file.
 // Works on copies of the tree in a temporary folder; the checkout is never touched.
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
 
 interface Breakage {
   readonly file: string;
@@ -16,9 +19,22 @@ interface Breakage {
 }
 
 const root = resolve(import.meta.dirname, '..');
-const wanted = process.argv[2];
-const all: Breakage[] = JSON.parse(readFileSync(join(root, 'tests/breakage.json'), 'utf8'));
-const list = wanted === undefined ? all : all.filter(({ file, why }) => `${file} ${why}`.includes(wanted));
+const say = (line: string) => process.stdout.write(`${line}\n`);
+const { values, positionals } = parseArgs({ options: { share: { type: 'string' } }, allowPositionals: true });
+
+function chosen(): readonly Breakage[] {
+  const all: Breakage[] = JSON.parse(readFileSync(join(root, 'tests/breakage.json'), 'utf8'));
+  const [word] = positionals;
+  if (word !== undefined) return all.filter(({ file, why }) => `${file} ${why}`.includes(word));
+  if (values.share === undefined) return all;
+  const shares = Number(values.share);
+  const commits = Number(
+    execFileSync('git', ['-C', root, 'rev-list', '--count', 'HEAD'], { encoding: 'utf8' }),
+  );
+  const turn = commits % shares;
+  say(`every ${shares}th of ${all.length} entries, from the ${turn + 1}th`);
+  return all.filter((_, n) => n % shares === turn);
+}
 
 function copyTree(): string {
   const copy = mkdtempSync(join(tmpdir(), 'octopus-breakage-'));
@@ -44,25 +60,55 @@ function copyTree(): string {
   return copy;
 }
 
-/** Whether the tests pass in `tree`. */
-function testsPass(tree: string, tests: readonly string[]): Promise<boolean> {
-  const jest = join(root, 'node_modules/jest/bin/jest.js');
+function jest(
+  tree: string,
+  words: readonly string[],
+  timeoutMs: number,
+): Promise<{ ok: boolean; stdout: string }> {
   const args = [
     '--experimental-vm-modules',
     '--disable-warning=ExperimentalWarning',
-    jest,
-    '--runInBand',
-    '--bail',
-    ...tests,
+    join(root, 'node_modules/jest/bin/jest.js'),
+    ...words,
   ];
   return new Promise((done) => {
-    execFile(process.execPath, args, { cwd: tree, timeout: 300_000, maxBuffer: 1 << 26 }, (error) =>
-      done(error === null),
+    execFile(
+      process.execPath,
+      args,
+      { cwd: tree, timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: 1 << 28 },
+      (error, stdout) => done({ ok: error === null, stdout }),
     );
   });
 }
 
-async function tryOne(tree: string, { file, from, to, tests }: Breakage): Promise<string | undefined> {
+/** How long each test file takes when nothing is broken, ms. Throws where one fails: every breakage would look caught. */
+async function soundTimes(tree: string, patterns: readonly string[]): Promise<Map<string, number>> {
+  const { ok, stdout } = await jest(tree, ['--json', ...patterns], 1_200_000);
+  const { testResults = [] } = JSON.parse(stdout === '' ? '{}' : stdout) as {
+    testResults?: { name: string; status: string; startTime: number; endTime: number }[];
+  };
+  const failing = testResults.filter(({ status }) => status !== 'passed').map(({ name }) => name);
+  if (!ok) throw new Error(`without any breakage these fail: ${failing.join(', ')}`);
+  const times = new Map(testResults.map((one) => [one.name, one.endTime - one.startTime]));
+  const idle = patterns.filter((pattern) => filesOf(pattern, times).length === 0);
+  if (idle.length > 0) throw new Error(`no test file is called ${idle.join(', ')}`);
+  return times;
+}
+
+const filesOf = (pattern: string, times: Map<string, number>): number[] =>
+  [...times].filter(([name]) => new RegExp(pattern, 'i').test(name)).map(([, ms]) => ms);
+
+/** A breakage that never ends is caught, too: after ten times as long as the tests take. */
+function limitMs(tests: readonly string[], times: Map<string, number>): number {
+  const soundMs = tests.flatMap((pattern) => filesOf(pattern, times)).reduce((sum, ms) => sum + ms, 0);
+  return 30_000 + 10 * soundMs;
+}
+
+async function tryOne(
+  tree: string,
+  { file, from, to, tests }: Breakage,
+  times: Map<string, number>,
+): Promise<string | undefined> {
   const path = join(tree, file);
   const whole = readFileSync(path, 'utf8');
   if (whole.split(from).length !== 2)
@@ -72,23 +118,23 @@ async function tryOne(tree: string, { file, from, to, tests }: Breakage): Promis
     whole.replace(from, () => to),
   );
   try {
-    return (await testsPass(tree, tests)) ? 'no test noticed' : undefined;
+    const { ok } = await jest(tree, ['--runInBand', '--bail', ...tests], limitMs(tests, times));
+    return ok ? 'no test noticed' : undefined;
   } finally {
     writeFileSync(path, whole);
   }
 }
 
+const list = chosen();
+const left = [...list];
 let passed = 0;
 let failed = 0;
-const say = (line: string) => process.stdout.write(`${line}\n`);
-const left = [...list];
-const patterns = [...new Set(list.flatMap(({ tests }) => tests))];
 
-async function worker(): Promise<void> {
+async function worker(times: Map<string, number>): Promise<void> {
   const tree = copyTree();
   try {
     for (let next = left.shift(); next !== undefined; next = left.shift()) {
-      const complaint = await tryOne(tree, next);
+      const complaint = await tryOne(tree, next, times);
       if (complaint === undefined) passed += 1;
       else failed += 1;
       say(
@@ -100,16 +146,15 @@ async function worker(): Promise<void> {
   }
 }
 
-// Unbroken, the same tests must pass, or every breakage would look caught.
 const sound = copyTree();
-const unsound: string[] = [];
-for (const pattern of patterns) if (!(await testsPass(sound, [pattern]))) unsound.push(pattern);
-rmSync(sound, { recursive: true, force: true });
-if (unsound.length > 0) {
-  say(`these tests fail without any breakage: ${unsound.join(', ')}`);
-  failed += unsound.length;
-} else {
-  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, worker));
+try {
+  const times = await soundTimes(sound, [...new Set(list.flatMap(({ tests }) => tests))]);
+  await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, () => worker(times)));
+} catch (error) {
+  say((error as Error).message);
+  failed += 1;
+} finally {
+  rmSync(sound, { recursive: true, force: true });
 }
 say(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
