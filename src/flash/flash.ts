@@ -13,7 +13,8 @@ import { replaceImage } from './replace-image.ts';
 import { watched, type Stopwatch } from './stopwatch.ts';
 import type { BoardPlace } from './place.ts';
 import { passGate } from './klipper-stopped.ts';
-import { visitBootloader, type VisitKit } from './visit.ts';
+import type { VisitKit } from './stay.ts';
+import { visitBootloader } from './visit.ts';
 import { findWayIn, type WayIn } from './way-in.ts';
 
 export interface FlashOrder extends FlashOptions {

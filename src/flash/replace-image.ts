@@ -10,7 +10,7 @@ import { judgePlan, type FlashOptions, type FlashPlan } from './preflight.ts';
 import type { BackupOutcome } from './report.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import type { TornSectors } from './torn-sectors.ts';
-import type { Inside } from './visit.ts';
+import type { Inside } from './stay.ts';
 import { verifyFailed } from './verify.ts';
 
 /** What was done while the bootloader answered. */

@@ -7,7 +7,7 @@ import type { Report } from './report.ts';
 import { watched } from './stopwatch.ts';
 import type { WiredOrder } from './place.ts';
 import { passGate, withKlipperStopped } from './klipper-stopped.ts';
-import type { VisitKit } from './visit.ts';
+import type { VisitKit } from './stay.ts';
 import { usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
 export interface ResetSeen {

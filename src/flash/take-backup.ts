@@ -8,7 +8,8 @@ import type { BackupOutcome, Report, Timings } from './report.ts';
 import { watched } from './stopwatch.ts';
 import type { VisitOrder } from './place.ts';
 import { passGate } from './klipper-stopped.ts';
-import { visitBootloader, type VisitKit } from './visit.ts';
+import type { VisitKit } from './stay.ts';
+import { visitBootloader } from './visit.ts';
 import { findWayIn } from './way-in.ts';
 
 export interface BackupTaken {

@@ -12,7 +12,7 @@ import type { Report } from './report.ts';
 import { watched, type Stopwatch } from './stopwatch.ts';
 import type { WiredOrder } from './place.ts';
 import { passGate, withKlipperStopped } from './klipper-stopped.ts';
-import type { VisitKit } from './visit.ts';
+import type { VisitKit } from './stay.ts';
 import { sameVisit, usbKind, waitForUsb, type UsbKind } from './watch-usb.ts';
 
 export interface WiringProof {
