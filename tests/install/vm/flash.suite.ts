@@ -1,12 +1,13 @@
 // A printer on Debian bookworm: installed, flashed by the hardened unit over USB, GPIO and CAN, killed in the worst
-// moments, and taken off again.
+// moments, healed by Moonraker's hard recovery, and taken off again.
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { uidBytes } from '../../../src/virtual/board-data.ts';
 import { canUuid } from '../../../src/virtual/can-uuid.ts';
 import { NO_HOST_TIMES } from '../../../src/virtual/serve/serve.ts';
 import { arrives, FLAGS, leaves } from './common.ts';
-import { begin, expectFlashed, inPhase, nextKlipper } from './flashing.ts';
+import { begin, expectFlashed, held, inPhase, nextKlipper } from './flashing.ts';
 import { Site, UNIT } from './site.ts';
+import { restartedAs, updateManager, updateStatus } from './updating.ts';
 
 jest.setTimeout(900_000);
 
@@ -86,14 +87,21 @@ test('SIGKILL in the reset pulse: the lines float, Klipper runs, the daemon is b
   await expectFlashed(site);
 });
 
-test('SIGKILL while it writes: the same; the torn board is flashed from where it is', async () => {
+test('SIGKILL while it writes: the same, and the next start finishes the flash by itself', async () => {
   const kill = await assassin();
   const client = await site.client();
-  const job = await begin(site, client, nextKlipper().image);
+  const { image } = nextKlipper();
+  const job = await begin(site, client, image);
   await inPhase(site, client, job, 'erase');
   await kill();
+  await site.until('the flash is finished', async () => held(site, image));
   await expectRecovered();
   await expectFlashed(site);
+});
+
+test('hard recovery, which leaves a clone without node_modules: it heals by itself, at the newest', async () => {
+  await restartedAs(site, '0.1.0', () => updateManager(site, 'recover', { hard: true }));
+  expect(await updateStatus(site)).toMatchObject({ is_valid: true, is_dirty: false, warnings: [] });
 });
 
 leaves(() => site);
