@@ -8,7 +8,7 @@ import { Audit } from './daemon/audit.ts';
 import { LocalSocket } from './daemon/local-socket.ts';
 import { openOffice, type OfficeParts } from './daemon/office.ts';
 import { openDaemonKit } from './daemon/kit.ts';
-import { floatAll, startKlipperAfterCrash } from './daemon/start-up.ts';
+import { floatAll, repairAfterCrash } from './daemon/start-up.ts';
 import { stopSignal } from './daemon/stop-signal.ts';
 import { openServiceLog } from './daemon/service-log.ts';
 import { serviceManager } from './daemon/systemd.ts';
@@ -72,16 +72,17 @@ async function serve(parts: Parts, stop: Promise<string>): Promise<void> {
 
   const manager = serviceManager(process.env, log, systemClock);
   const audit = new Audit(paths.audit, kit.clock, log);
-  const { desk, agents, agentOf } = openOffice({
+  const office = openOffice({
     ...parts,
     audit,
     onLink: (status) => manager.tell(`STATUS=${status}`),
   });
+  const { desk, agents } = office;
   const local = await LocalSocket.open(paths.socket, desk, kit.clock);
   desk.onJobEvent((event) => local.tell(event));
   const over = new AbortController();
   // Before the agents connect: on a Unix socket that is done while the journals are still being read.
-  await startKlipperAfterCrash(kit, boards, agentOf, log);
+  await repairAfterCrash(boards, office, log);
   const running = agents.map((agent) => agent.run(over.signal));
   log.info({ version, socket: paths.socket, boards: boards.configured }, 'octopus-flasher runs');
   manager.tell('READY=1');

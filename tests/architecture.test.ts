@@ -126,7 +126,7 @@ test('nothing of the product waits a fixed time through setTimeout', () => {
 const architecture = readFileSync(join(root, 'ARCHITECTURE.md'), 'utf8');
 
 test('ARCHITECTURE.md is one page, and names what exists', () => {
-  expect(architecture.split('\n').length).toBeLessThanOrEqual(150);
+  expect(architecture.split('\n').length).toBeLessThanOrEqual(180);
   const named = [...architecture.matchAll(/`((?:src|tests|bin|\.ci)\/[\w./-]+)`/g)].map(
     (match) => match[1] ?? '',
   );

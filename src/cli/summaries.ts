@@ -21,7 +21,7 @@ export function statusSummary({ boards, jobs, daemon }: AnswerOf<typeof METHODS.
 type BoardStatus = AnswerOf<typeof METHODS.status>['boards'][number];
 
 function boardSummary(answer: BoardStatus): readonly string[] {
-  const { lastFlash, unfinishedJob: dead, devices } = answer;
+  const { lastFlash, unfinishedJob: dead, replacement: open, devices } = answer;
   return [
     `${answer.title}, ${answer.mcu}`,
     ...rows([
@@ -42,8 +42,9 @@ function boardSummary(answer: BoardStatus): readonly string[] {
       [
         'unfinished',
         dead &&
-          `${dead.method} of ${dead.startedAt} died after ${dead.steps} steps: flash again or restore a backup`,
+          `${dead.method} of ${dead.startedAt} died after ${dead.steps} steps: octopus repair looks after it`,
       ],
+      ['half', open && `${open.kind} ${open.version ?? ''} of ${open.startedAt} was not seen to run yet`],
     ]),
   ];
 }

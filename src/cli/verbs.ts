@@ -2,6 +2,7 @@
 import type { Method } from '../methods/method.ts';
 import { METHODS } from '../methods/table.ts';
 import { canbusSummary } from './canbus-summary.ts';
+import { repairSummary } from './repair-summary.ts';
 import {
   backupSummary,
   backupsSummary,
@@ -39,6 +40,7 @@ export const VERBS: readonly Verb[] = [
   verb(METHODS.backup, backupSummary),
   verb(METHODS.backups, backupsSummary),
   verb(METHODS.restore, flashSummary),
+  verb(METHODS.repair, repairSummary),
   verb(METHODS.reset, resetSummary),
   verb(METHODS.dfuEnter, dfuSummary),
   verb(METHODS.canbusQuery, canbusSummary),

@@ -29,8 +29,10 @@ export interface OfficeParts {
 export interface Office {
   readonly desk: Desk;
   readonly agents: readonly PrinterAgent[];
-  /** Of the printer that a board belongs to; of the only printer for a board of no configuration. */
-  readonly agentOf: (board: string | undefined) => PrinterAgent | undefined;
+  /** The agent that has to be connected before the board's printer can be asked; none for a printer of the kit's own. */
+  readonly awaited: (board: string) => PrinterAgent | undefined;
+  /** The kit for a board, with its own printer. */
+  readonly kitOf: (board: string) => JobKit;
 }
 
 export function openOffice(parts: OfficeParts): Office {
@@ -61,15 +63,16 @@ export function openOffice(parts: OfficeParts): Office {
     return (own ?? (others.length === 0 ? only : undefined))?.moonraker.kind === 'none';
   };
   const isArmed = async () => (await hostFile.read()).isArmed;
+  const kitFor = (board: string | undefined, origin: Pick<Origin, 'printer'>): JobKit => {
+    const agent = board === undefined ? (named(origin.printer) ?? agentOf(board)) : agentOf(board);
+    if (parts.hasOwnPrinter) return kit;
+    if (isWithoutPrinter(board)) return { ...kit, printer: absentPrinter };
+    if (agent === undefined) return kit;
+    return { ...kit, printer: agent.printer(settingsOf(board)?.mcu ?? 'mcu') };
+  };
   const desk: Desk = new Desk({
     boards,
-    kitFor: (board, origin) => {
-      const agent = board === undefined ? (named(origin.printer) ?? agentOf(board)) : agentOf(board);
-      if (parts.hasOwnPrinter) return kit;
-      if (isWithoutPrinter(board)) return { ...kit, printer: absentPrinter };
-      if (agent === undefined) return kit;
-      return { ...kit, printer: agent.printer(settingsOf(board)?.mcu ?? 'mcu') };
-    },
+    kitFor,
     // One printer's screen has no say over the board of another.
     mayName: (board, origin) =>
       origin.printer === undefined || (settingsOf(board)?.printer ?? origin.printer) === origin.printer,
@@ -91,7 +94,12 @@ export function openOffice(parts: OfficeParts): Office {
       board?.notifier ?? settings.printers.find(({ name }) => name === board?.printer)?.notifier;
     agentOf(event.board)?.tell(event, origin, notifier);
   });
-  return { desk, agents, agentOf };
+  return {
+    desk,
+    agents,
+    awaited: (board) => (parts.hasOwnPrinter ? undefined : agentOf(board)),
+    kitOf: (board) => kitFor(board, { printer: undefined }),
+  };
 }
 
 function imagesFor(origin: Origin, { settings, hostFile }: Configuration, paths: Paths): ImageSource {

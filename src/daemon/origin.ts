@@ -2,9 +2,10 @@
 
 /**
  * `local` this host's user on the socket; `shell` the same program started by a G-code macro (--detach): whoever may
- * send G-code; `request` a client of Moonraker; `macro` a remote method that Klipper called, which hears no answer.
+ * send G-code; `request` a client of Moonraker; `macro` a remote method that Klipper called, which hears no answer;
+ * `start` the daemon itself, which brings to an end what was begun before it.
  */
-export type Via = 'local' | 'shell' | 'request' | 'macro';
+export type Via = 'local' | 'shell' | 'request' | 'macro' | 'start';
 
 export interface Origin {
   readonly via: Via;
@@ -13,5 +14,5 @@ export interface Origin {
 }
 
 export function isRemote({ via }: Origin): boolean {
-  return via !== 'local';
+  return via !== 'local' && via !== 'start';
 }

@@ -97,7 +97,7 @@ export async function refuseRomAgain(
     (now) => now.find((device) => device.busPath === busPath && usbKind(device) !== undefined),
     Math.max(ROM_COMES_WITHIN_MS, 2 * romAppearsMs),
   );
-  if (seen !== undefined && usbKind(seen) === 'romDfu') throw romAgain(seen);
+  if (seen !== undefined && usbKind(seen) === 'romDfu') throw romAgain(seen.busPath);
 }
 
 /** Undefined where a Klipper that somebody else started cannot be kept from the port: then the printer tells the version. */
@@ -166,7 +166,8 @@ function noBoot(now: readonly UsbDeviceInfo[], seat: Seat, timeoutMs: number): O
   );
 }
 
-function romAgain({ busPath }: UsbDeviceInfo): OctopusError {
+/** The error for a board that is in DFU mode after a reset. */
+export function romAgain(busPath: string): OctopusError {
   return new OctopusError('no-boot', 'after a reset with BOOT0 floating the board is in DFU mode again', {
     place: `USB ${busPath}`,
     advice: 'The BOOT0 jumper is fitted: take it out, the wire replaces it.',
@@ -174,7 +175,7 @@ function romAgain({ busPath }: UsbDeviceInfo): OctopusError {
 }
 
 function wrongFace(kind: UsbKind | undefined, seen: UsbDeviceInfo, wanted: UsbKind): OctopusError {
-  if (kind === 'romDfu') return romAgain(seen);
+  if (kind === 'romDfu') return romAgain(seen.busPath);
   return new OctopusError('no-boot', `the board came back as ${face(kind)} instead of ${face(wanted)}`, {
     place: `USB ${seen.busPath}`,
     advice:

@@ -2,14 +2,13 @@
 import { asOctopusError, hex } from '../errors.ts';
 import { finished, flashMemory, planned } from './flash-result.ts';
 import { recall, remember } from './board-memory.ts';
-import { expectedBoot } from './expected-boot.ts';
-import { confirm } from './verdict.ts';
 import type { Confirmation } from './gate.ts';
 import type { Kit } from './kit.ts';
 import { preflight, type FlashOptions, type FlashPlan, type ImageFile } from './preflight.ts';
 import { awaitPrinter } from './printer-verdict.ts';
 import type { FlashResult, Report } from './report.ts';
 import { replaceImage } from './replace-image.ts';
+import { confirmOrRollBack } from './roll-back.ts';
 import { watched, type Stopwatch } from './stopwatch.ts';
 import type { BoardPlace } from './place.ts';
 import { passGate } from './klipper-stopped.ts';
@@ -68,15 +67,10 @@ export async function carryOut(
     watch,
     signal,
     replaceImage(kit, plan, order, watch),
-    async (done, seat) => {
-      watch.begin('confirm');
-      const toCome = expectedBoot(plan, done.look);
-      return {
-        written: done,
-        expected: toCome,
-        boot: await confirm(kit, order.place.board, seat, toCome, watch),
-      };
-    },
+    async (done, seat) => ({
+      written: done,
+      ...(await confirmOrRollBack(kit, order.place, plan, done.look, seat, watch)),
+    }),
   );
   watch.onBoard = `The new firmware (${plan.passport.version ?? plan.passport.kind}) is on the board and answers.`;
   watch.begin('printer');

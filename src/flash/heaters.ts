@@ -80,7 +80,7 @@ function cures({ name, heatersDrivenByRom }: Board): string {
  * Throws `gate-closed` when it cannot be switched off: nothing was touched then.
  */
 export async function withHeatersOff<T>(
-  kit: Pick<Kit, 'printer'>,
+  kit: Pick<Kit, 'printer' | 'recorder'>,
   place: HeatedPlace,
   watch: Stopwatch,
   work: () => Promise<T>,
@@ -89,11 +89,17 @@ export async function withHeatersOff<T>(
   const safety = heaterSafety(place);
   if (safety.kind !== 'power') return work();
   const { device } = safety;
+  await kit.recorder.before({ kind: 'power', device, state: 'off' });
+  const switchOn = async (): Promise<void> => {
+    await kit.printer.setPower(device, 'on');
+    // On record behind the deed: as long as it is off, a later start has something to do.
+    await kit.recorder.before({ kind: 'power', device, state: 'on' }).catch(() => {});
+  };
   try {
     await kit.printer.setPower(device, 'off');
   } catch (thrown) {
     // A command that came to no answer may have been carried out.
-    await kit.printer.setPower(device, 'on').catch(() => {});
+    await switchOn().catch(() => {});
     throw notOff(device, asOctopusError(thrown));
   }
   try {
@@ -105,13 +111,11 @@ export async function withHeatersOff<T>(
         `The power device "${device}" stays off: the board is still in DFU mode. Switch it on once the board runs again.`,
       );
     } else {
-      await kit.printer
-        .setPower(device, 'on')
-        .catch((thrown: unknown) =>
-          watch.note(
-            `The power device "${device}" could not be switched on again: ${asOctopusError(thrown).message}. Switch it on by hand.`,
-          ),
-        );
+      await switchOn().catch((thrown: unknown) =>
+        watch.note(
+          `The power device "${device}" could not be switched on again: ${asOctopusError(thrown).message}. Switch it on by hand.`,
+        ),
+      );
     }
   }
 }

@@ -1,6 +1,6 @@
 // The heart of a flash, while the bootloader answers: look, keep a copy, the last exit, write what differs, read it back.
 import { OctopusError, hex } from '../errors.ts';
-import { planWrite, type WritePlan } from '../firmware/plan.ts';
+import type { WritePlan } from '../firmware/plan.ts';
 import { listBackups, type BackupRecord } from './backup.ts';
 import { stateOf } from './boot-without-wires.ts';
 import type { Bootloader } from './bootloader.ts';
@@ -8,10 +8,11 @@ import type { Kit } from './kit.ts';
 import { keepLook, lookAt, type Look } from './look.ts';
 import { judgePlan, type FlashOptions, type FlashPlan } from './preflight.ts';
 import type { BackupOutcome } from './report.ts';
+import { keepImage, openReplacement, readReplacement } from './replacement.ts';
+import type { Inside } from './stay.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import type { TornSectors } from './torn-sectors.ts';
-import type { Inside } from './stay.ts';
-import { verifyFailed } from './verify.ts';
+import { owedTo, refuseOverrun, writeAndVerify } from './write-image.ts';
 
 /** What was done while the bootloader answered. */
 export interface Written {
@@ -25,6 +26,8 @@ export interface Written {
 
 export interface ReplaceOptions extends FlashOptions {
   readonly verify: boolean;
+  /** The chip that this was begun on, where it is finished later; null where its bootloader did not tell. */
+  readonly chipUid?: string | null;
 }
 
 /** What the first look decided; a later look would see our own half-written work. */
@@ -47,14 +50,17 @@ export function replaceImage(
   // Asked for before the board is in its bootloader, where time is dearer.
   const listed = listBackups(kit, plan.board.name);
   listed.catch(() => {});
+  const imageKept = keepImage(kit, plan.board.name, image.bytes);
+  imageKept.catch(() => {});
   return async (chip, visit) => {
     const { torn } = visit;
     refuseOverrun(plan, chip);
+    refuseOtherChip(plan, options, chip);
     watch.begin('backup');
     // Once more where an earlier round may have kept something.
     const records = await (decided === undefined ? listed : listBackups(kit, plan.board.name));
     const look = await lookAt(records, chip, plan, torn, watch);
-    const owed = planAgainst(plan, chip, torn, look.current);
+    const owed = owedTo(plan, chip, torn, look.current);
     if (decided === undefined) visit.application = () => stateOf(look);
     decided ??= await decide(kit, plan, options, records, chip, look, owed);
 
@@ -62,6 +68,8 @@ export function replaceImage(
     visit.lastExit();
 
     if (owed.erase.length > 0) {
+      await imageKept;
+      await recordReplacement(kit, plan, options, chip, torn, decided);
       visit.application = () => 'torn';
       watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${decided.backup?.id}. Flash again, or octopus restore.`;
     }
@@ -91,61 +99,42 @@ async function decide(
   return { look, backup, sectorsErased: owed.erase.length };
 }
 
-/** Writes, reads every byte back after all writes, and once more erases and writes what differs. */
-async function writeAndVerify(
+/** Before the first erase: what the next start needs to know if this one does not come to its end. */
+async function recordReplacement(
+  kit: Pick<Kit, 'store' | 'clock'>,
   plan: FlashPlan,
-  first: WritePlan,
-  options: ReplaceOptions,
+  { replaceBootloader, force }: ReplaceOptions,
   chip: Bootloader,
   torn: TornSectors,
-  watch: Stopwatch,
-  onWritten: (bytes: number) => void,
+  { look, backup }: Decided,
 ): Promise<void> {
-  const { board, image } = plan;
-  let owed = first;
-  for (let round = 1; owed.erase.length > 0; round++) {
-    // On a chip whose reads spoil the next write, the first writing after a failed read-back only absorbs the damage.
-    const writings = round > 1 && board.mcu.rom?.readSpoilsNextWrite === true ? 2 : 1;
-    for (let i = 0; i < writings; i++) {
-      await chip.write(owed, {
-        erasing: (done, total) => watch.progress('erase', done, total),
-        writing: (done, total) => watch.progress('write', done, total),
-      });
-      onWritten(owed.write.reduce((sum, run) => sum + run.bytes.length, 0));
-    }
-    torn.mended(owed.erase);
-    if (!options.verify) return;
-    const seen = await torn.read(chip, image.address, image.bytes.length, (done) =>
-      watch.progress('verify', done, image.bytes.length),
-    );
-    owed = planAgainst(plan, chip, torn, seen);
-    if (owed.erase.length === 0) return;
-    if (round > 1) throw verifyFailed(image, seen);
-    watch.note(
-      `The read-back differs in ${owed.erase.length} sectors: they are erased and written once more.`,
-    );
-  }
+  const { uid } = chip.identity;
+  const isTorn = plan.sectors.some((sector) => torn.has(sector));
+  const { kind, damage } = look.before;
+  const ran = !isTorn && kind !== 'blank' && damage === null;
+  // What an earlier replacement has left half-written is nothing to go back to; what ran before that one is.
+  const open = await readReplacement(kit, plan.board.name);
+  const earlier = open === undefined || isOther(open.chipUid, uid) ? undefined : open;
+  const before = earlier !== undefined ? earlier.before : ran ? (backup?.id ?? null) : null;
+  const chipUid = uid ?? earlier?.chipUid ?? null;
+  await openReplacement(kit, plan, { chipUid, replaceBootloader, force: [...force], before });
 }
 
-function planAgainst(
-  { board, image, sectors }: FlashPlan,
-  chip: Bootloader,
-  torn: TornSectors,
-  current: Uint8Array,
-): WritePlan {
-  const { transferSizeBytes } = chip.identity;
-  return planWrite(image, sectors, current, transferSizeBytes, board.mcu.programWordBytes, (sector) =>
-    torn.has(sector),
-  );
+/** An id that nobody could read proves nothing: many a ROM does not tell it, only the firmware that is torn now. */
+function isOther(begunOn: string | null, here: string | null): boolean {
+  return begunOn !== null && here !== null && begunOn !== here;
 }
 
-/** The chip itself may be smaller than the board file says; then the board file is wrong. */
-function refuseOverrun({ board, image }: FlashPlan, { identity }: Bootloader): void {
-  const end = board.mcu.flashBase + identity.flashSizeBytes;
-  if (image.address + image.bytes.length <= end) return;
+/** What was begun on one chip is not finished on another. */
+function refuseOtherChip(
+  { board }: FlashPlan,
+  { chipUid = null }: ReplaceOptions,
+  { identity }: Bootloader,
+): void {
+  if (!isOther(chipUid, identity.uid)) return;
   throw new OctopusError(
-    'image-overruns-flash',
-    `the image ends at ${hex(image.address + image.bytes.length)}, this chip's flash at ${hex(end)}`,
-    { place: hex(end), advice: 'The chip has less flash than its name promises: build a smaller image.' },
+    'wrong-device',
+    `the chip of ${board.name} is ${identity.uid}, and the flash was begun on ${chipUid}`,
+    { place: 'chip id', advice: 'The board was exchanged: flash the new one (octopus flash).' },
   );
 }

@@ -35,7 +35,7 @@ export async function restore(
   return watched(kit.clock, report, async (watch) => {
     const { board } = order.place;
     const { record, bytes } = await readBackup(kit, board.name, order.backup);
-    const plan = planOf(order.place, record, bytes);
+    const plan = planOfBackup(board, record, bytes);
     await passGate(kit, order.confirm, watch);
     const way = await findWayIn(kit, order, reachOf(plan), watch, order.dryRun);
     const seconds = Math.ceil(plan.expectMs / 1000);
@@ -57,7 +57,7 @@ export async function restore(
 }
 
 /** A copy goes back where it came from. Its passport tells the application in it, or else what it begins with. */
-function planOf({ board }: BoardPlace, record: BackupRecord, kept: Uint8Array): FlashPlan {
+export function planOfBackup(board: Board, record: BackupRecord, kept: Uint8Array): FlashPlan {
   if (record.mcu !== board.mcu.name) {
     throw new OctopusError(
       'wrong-mcu',

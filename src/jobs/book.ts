@@ -36,6 +36,11 @@ export class JobBook {
     return { ...job, events: eventsAfter(job, n) };
   }
 
+  /** The result of the job when it has ended. Throws `unknown-job`, and what it failed with. */
+  ended(id: string): Promise<object> {
+    return this.#find(id).ended;
+  }
+
   /** Asks the job to stop; one that has ended stays as it is. Throws `unknown-job`. */
   cancel(id: string): Job {
     const job = this.#find(id);

@@ -16,7 +16,7 @@ import type { Clock } from '../ports/clock.ts';
 import type { Recorder, Step } from '../ports/recorder.ts';
 import type { Store } from '../ports/store.ts';
 
-const StepKinds = ['stop-klipper', 'start-klipper', 'lines', 'erase', 'write', 'boot'] as const;
+const StepKinds = ['stop-klipper', 'start-klipper', 'power', 'lines', 'erase', 'write', 'boot'] as const;
 
 const Pages = object({
   job: string(),
@@ -27,8 +27,12 @@ const Pages = object({
   endedAs: nullable(enums(['done', 'failed', 'cancelled'])),
   /** A later start found Klipper stopped by it and started it. */
   klipperStarted: optional(boolean()),
+  /** A later start has switched the power device on that it had left off. */
+  powerOn: optional(boolean()),
   /** A later start found it unfinished and let the lines float. */
   linesFloated: optional(boolean()),
+  /** A later start has looked at the board, and nothing is owed to it. */
+  settled: optional(boolean()),
   steps: array(
     object({
       /** Milliseconds since the job began. */
@@ -37,6 +41,8 @@ const Pages = object({
       address: optional(number()),
       sizeBytes: optional(number()),
       levels: optional(record(string(), string())),
+      device: optional(string()),
+      state: optional(enums(['on', 'off'])),
     }),
   ),
 });
@@ -109,12 +115,28 @@ export async function unfinishedJob(
   board: string,
 ): Promise<JournalPages | undefined> {
   const pages = await lastJob(kit, board);
-  return pages?.endedAs === null ? pages : undefined;
+  return pages !== undefined && isDead(pages) ? pages : undefined;
 }
 
 /** Notes that the lines of a dead job float again; what it did to the board stays on record. */
 export async function noteLinesFloated(kit: { readonly store: Store }, pages: JournalPages): Promise<void> {
   await kit.store.write(keyOf(pages.board), encode({ ...pages, linesFloated: true }));
+}
+
+/** Notes that the board of a dead job was looked at and needs nothing. */
+export async function noteSettled(kit: { readonly store: Store }, pages: JournalPages): Promise<void> {
+  await kit.store.write(keyOf(pages.board), encode({ ...pages, settled: true }));
+}
+
+/** Whether its process died in the middle of it, and no later start has settled that. */
+export function isDead(pages: JournalPages): boolean {
+  return pages.endedAs === null && pages.settled !== true;
+}
+
+/** The power device that the job of `pages` has switched off and not on again. */
+export function leftPowerOff(pages: JournalPages): string | undefined {
+  const last = pages.steps.findLast(({ kind }) => kind === 'power');
+  return last?.state === 'off' && pages.powerOn !== true ? last.device : undefined;
 }
 
 /**
@@ -127,9 +149,20 @@ export function leftKlipperStopped(pages: JournalPages): boolean {
 }
 
 /** Notes that Klipper runs again after such a job. */
-export async function noteKlipperStarted(kit: { readonly store: Store }, board: string): Promise<void> {
+export const noteKlipperStarted = (kit: { readonly store: Store }, board: string): Promise<void> =>
+  noteOnLast(kit, board, { klipperStarted: true });
+
+/** Notes that the power device is on again which it had left off. */
+export const notePowerOn = (kit: { readonly store: Store }, board: string): Promise<void> =>
+  noteOnLast(kit, board, { powerOn: true });
+
+async function noteOnLast(
+  kit: { readonly store: Store },
+  board: string,
+  news: Pick<JournalPages, 'klipperStarted' | 'powerOn'>,
+): Promise<void> {
   const pages = await lastJob(kit, board);
-  if (pages !== undefined) await kit.store.write(keyOf(board), encode({ ...pages, klipperStarted: true }));
+  if (pages !== undefined) await kit.store.write(keyOf(board), encode({ ...pages, ...news }));
 }
 
 /** A line that a step leaves as it is does not appear in it. */

@@ -103,7 +103,7 @@ async function examine({ kit, place }: Context<'board'>, name: string) {
       about: name,
       evidence: `${dead.method} of ${dead.startedAt} ended after ${dead.steps.length} steps without a word`,
       meaning: 'The board may hold half of an image.',
-      cure: 'Flash it again, or restore a backup: octopus backups.',
+      cure: 'octopus repair looks after it, as every start of the daemon does; or flash it again.',
     });
   return { findings: found, status: seen };
 }

@@ -1,6 +1,7 @@
 // octopus.status
 import { hex } from '../errors.ts';
 import { status as look } from '../flash/status.ts';
+import { readReplacement } from '../flash/replacement.ts';
 import { unfinishedJob } from '../jobs/journal.ts';
 import { board } from './common-parameters.ts';
 import { defineMethod, type Context } from './method.ts';
@@ -28,6 +29,7 @@ async function one({ kit, place }: Context<'board'>, name: string) {
   const { memory, ...seen } = await look(kit, place(name));
   const { lastFlash, ...learnt } = memory;
   const unfinished = await unfinishedJob(kit, name);
+  const open = await readReplacement(kit, name);
   return {
     ...seen,
     lastFlash: lastFlash === undefined ? null : { ...lastFlash, linkAddress: hex(lastFlash.linkAddress) },
@@ -36,6 +38,16 @@ async function one({ kit, place }: Context<'board'>, name: string) {
       unfinished === undefined
         ? null
         : { method: unfinished.method, startedAt: unfinished.startedAt, steps: unfinished.steps.length },
+    /** What was begun to be written and was not seen to run since: octopus.repair. */
+    replacement:
+      open === undefined
+        ? null
+        : {
+            startedAt: open.startedAt,
+            kind: open.passport.kind,
+            version: open.passport.version,
+            address: hex(open.address),
+          },
     memory: learnt,
   };
 }

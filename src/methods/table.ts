@@ -9,6 +9,7 @@ import { flash } from './flash.ts';
 import { inspect } from './inspect.ts';
 import { jobCancel, jobGet, jobList } from './jobs.ts';
 import { linesRelease } from './lines-release.ts';
+import { repair } from './repair.ts';
 import { reset } from './reset.ts';
 import { restore } from './restore.ts';
 import { status } from './status.ts';
@@ -21,6 +22,7 @@ export const METHODS = {
   backup,
   backups,
   restore,
+  repair,
   reset,
   dfuEnter,
   canbusQuery,

@@ -91,6 +91,7 @@ test('the identity card in the status', () => {
     backups: 0,
     lastFlash: null,
     unfinishedJob: null,
+    replacement: null,
     memory: {},
   } as const;
   const lines = statusSummary({ boards: [board], jobs: [], daemon: null });

@@ -16,6 +16,7 @@ const REMOTE = VIAS.filter((via) => via !== 'local');
 const LEAVE: Readonly<Record<keyof typeof METHODS, 'arm' | 'free' | 'local only'>> = {
   flash: 'arm',
   restore: 'arm',
+  repair: 'arm',
   backup: 'arm',
   reset: 'arm',
   dfuEnter: 'arm',

@@ -79,7 +79,9 @@ const CALLS: Readonly<Record<string, { name: string; params: Readonly<Record<str
   backup: { name: METHODS.backup.name, params: {} },
   canbus_query: { name: METHODS.canbusQuery.name, params: {} },
 };
-/** Those that ask nothing of the printer's state; every method of the table is in one of the two. */
+/** Those of which a sentence says all: how they answer is how another does. */
+const ELSEWHERE: ReadonlySet<string> = new Set([METHODS.restore.name, METHODS.repair.name]);
+/** Those that ask nothing of the printer's state; every method of the table is in one of the three. */
 const ALWAYS = ['backups', 'inspect', 'status', 'doctor', 'job_get', 'job_list', 'job_cancel'];
 
 async function answerTo(
@@ -147,6 +149,8 @@ test('docs/answers.md says what the desk answers', async () => {
     'the code of the refusal; its message and advice say more. Nothing that is refused here has touched the board.',
     'Where nobody has said that HE2 and HE3 are unused (`unused_heaters` in host.conf) and no power device is configured,',
     '`flash`, `backup`, `restore` and `dfu_enter` ask for `confirm: heaters_unplugged` as well. `restore` answers as `flash`.',
+    '`repair` finds that nothing is owed to the board, or answers as `flash` does with `confirm: cold, still`: a board whose',
+    'firmware is torn heats and moves nothing.',
     '',
     '## Armed, or asked from the host itself',
     '',
@@ -166,7 +170,7 @@ test('docs/answers.md says what the desk answers', async () => {
 test('every method stands on the page', () => {
   const asked = [...Object.values(CALLS).map(({ name }) => name), ...ALWAYS.map((name) => `octopus.${name}`)];
   const all = Object.values(METHODS)
-    .filter(({ isLocal, name }) => !isLocal && name !== METHODS.restore.name)
+    .filter(({ isLocal, name }) => !isLocal && !ELSEWHERE.has(name))
     .map(({ name }) => name);
   expect(new Set(asked)).toEqual(new Set(all));
 });

@@ -14,6 +14,7 @@ const GOOD: Readonly<Record<keyof typeof METHODS, Readonly<Record<string, unknow
   backup: { board: BOARD },
   backups: {},
   restore: { board: BOARD, backup: 'abc' },
+  repair: { board: BOARD },
   reset: { board: BOARD },
   dfuEnter: { board: BOARD },
   canbusQuery: {},
