@@ -135,6 +135,15 @@ test('what was written and never seen to run does not run: what ran before is ba
   await expectPaid(rig);
 });
 
+test('a flash over half an image that does not come back: what ran before both is back', async () => {
+  const rig = await torn({});
+  const mute = klipperFor(rig, { crystalHz: 25_000_000, version: 'v0.13.0-2' });
+  expect(await flashJob(rig, rig.place, mute, 'confirm', () => {})).toBe('no-boot');
+  await rig.bench.settle();
+  expect(rig.bench.board.klipper?.version).toBe(OLD_KLIPPER);
+  await expectPaid(rig);
+});
+
 test('image and backup are both gone: it says what to do, and says it again', async () => {
   const rig = await torn({});
   for (const folder of ['replacements', 'backups'])
