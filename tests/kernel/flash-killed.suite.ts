@@ -66,7 +66,7 @@ test('the next start of the daemon frees it', async () => {
   await site.until('both lines floating', () => site.drives().nrst === 'floating');
   await waitForUsb(guest, KLIPPER);
   await daemon.prints(/octopus-flasher runs/, 240_000);
-  expect(site.drives()).toEqual(FLOATING);
   daemon.signal('TERM');
   expect((await daemon.ended).code).toBe(0);
+  expect(site.drives()).toEqual(FLOATING);
 });

@@ -30,35 +30,46 @@ export function nextKlipper(transport: KlipperTransport = 'usb') {
 
 export interface FlashRig {
   readonly served: ServedBoard;
-  readonly guest: Guest;
+  /** Another one after a power cut of the host. */
+  guest: Guest;
   /** No short was made, nothing is left driven. */
   expectPeace(): void;
   end(): Promise<void>;
 }
 
+/** A host with this board on its USB. */
+export function bootGuest({ sockets }: ServedBoard): Promise<Guest> {
+  return Guest.boot({
+    modules: ['xhci_pci', 'cdc_acm', 'gs_usb', 'can_raw', 'viperboard', 'gpio_viperboard'],
+    devices: usbRedir(sockets.board, sockets.gpio),
+    udev: true,
+  });
+}
+
 /** @param shows what the board is on USB at the beginning */
 export async function bootFlashRig(options: BenchOptions = {}, shows = KLIPPER): Promise<FlashRig> {
   const served = await serveBoard(options);
+  const { gpio } = served.bench;
   let guest: Guest | undefined;
-  const end = async () => {
-    await guest?.stop();
-    await served.close();
-  };
   try {
-    guest = await Guest.boot({
-      modules: ['xhci_pci', 'cdc_acm', 'gs_usb', 'can_raw', 'viperboard', 'gpio_viperboard'],
-      devices: usbRedir(served.sockets.board, served.sockets.gpio),
-      udev: true,
-    });
+    guest = await bootGuest(served);
     await waitForUsb(guest, shows);
   } catch (error) {
-    await end();
+    await guest?.stop();
+    await served.close();
     throw error;
   }
-  const { gpio } = served.bench;
-  const expectPeace = () => {
-    expect(served.bench.electricalFaults).toEqual([]);
-    expect([gpio.drive('gpio26'), gpio.drive('gpio19')]).toEqual(['floating', 'floating']);
+  const rig: FlashRig = {
+    served,
+    guest,
+    expectPeace: () => {
+      expect(served.bench.electricalFaults).toEqual([]);
+      expect([gpio.drive('gpio26'), gpio.drive('gpio19')]).toEqual(['floating', 'floating']);
+    },
+    end: async () => {
+      await rig.guest.stop();
+      await served.close();
+    },
   };
-  return { served, guest, expectPeace, end };
+  return rig;
 }

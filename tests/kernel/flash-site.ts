@@ -10,11 +10,15 @@ import type { ServedBoard } from './served-board.ts';
 export const BOARD = 'bench';
 /** The expander's chip that BOOT0 (line 0) and NRST (line 1) hang on, by the label that gpiodetect shows. */
 export const CHIP = 'viperboard gpio a';
+/** In the guest's memory: gone with its power. */
 const HOME = '/tmp/home';
-const DATA = `${HOME}/printer_data`;
+/** On the folder that is shared with the host, which outlives the guest as a disk does. */
+export const DISK = `${SHARE}/home`;
 
 /** What a flash of every board that belongs to no printer needs. */
 const VOUCHED = ['--confirm', 'cold,still,heaters_unplugged'];
+
+const waitForChip = `until gpiodetect | grep -q '\\[${CHIP}\\]'; do sleep 0.1; done`;
 
 export interface Ended {
   readonly code: number;
@@ -29,10 +33,17 @@ export class FlashSite {
   readonly #env: Readonly<Record<string, string>>;
   readonly #guest: Guest;
   readonly #served: ServedBoard;
+  readonly #data: string;
   readonly #onLow = new Set<() => void>();
 
-  private constructor(guest: Guest, served: ServedBoard, env: Readonly<Record<string, string>>) {
-    [this.#guest, this.#served, this.#env] = [guest, served, { HOME, ...env }];
+  private constructor(
+    guest: Guest,
+    served: ServedBoard,
+    env: Readonly<Record<string, string>>,
+    home: string,
+  ) {
+    [this.#guest, this.#served, this.#env] = [guest, served, { HOME: home, ...env }];
+    this.#data = `${home}/printer_data`;
     const { settings } = served.bench.lines;
     served.bench.lines.onLineChange(({ pin, drive }) => {
       const line = pin === settings.boot0Pin ? 'boot0' : 'nrst';
@@ -44,26 +55,39 @@ export class FlashSite {
     });
   }
 
-  /** Waits until the kernel has the expander; whatever an earlier site has kept is gone. */
-  static async open(guest: Guest, served: ServedBoard, env: Readonly<Record<string, string>> = {}) {
+  /** Waits until the kernel has the expander; whatever an earlier site has kept in `home` is gone. */
+  static async open(
+    guest: Guest,
+    served: ServedBoard,
+    env: Readonly<Record<string, string>> = {},
+    home = HOME,
+  ): Promise<FlashSite> {
+    const data = `${home}/printer_data`;
     const { code, stderr } = await guest.sh(`set -e
-      rm -rf ${HOME}
-      mkdir -p ${DATA}/config ${DATA}/octopus-flasher
-      cat >${DATA}/config/octopus-flasher.conf <<'END'
+      rm -rf ${home}
+      mkdir -p ${data}/config ${data}/octopus-flasher
+      cat >${data}/config/octopus-flasher.conf <<'END'
 [octopus-flasher]
 moonraker: none
 [board ${BOARD}]
 board: octopus-v1.1-f446
 END
-      cat >${DATA}/octopus-flasher/host.conf <<'END'
+      cat >${data}/octopus-flasher/host.conf <<'END'
 [board ${BOARD}]
 boot0_pin: ${CHIP}/gpio0
 reset_pin: ${CHIP}/gpio1
 END
-      chmod 600 ${DATA}/octopus-flasher/host.conf
-      until gpiodetect | grep -q '\\[${CHIP}\\]'; do sleep 0.1; done`);
+      chmod 600 ${data}/octopus-flasher/host.conf
+      ${waitForChip}`);
     if (code !== 0) throw new Error(`the site in the guest: ${stderr}`);
-    return new FlashSite(guest, served, env);
+    return new FlashSite(guest, served, env, home);
+  }
+
+  /** What an earlier guest had on its disk, in one that was booted since. */
+  static async found(guest: Guest, served: ServedBoard, home: string): Promise<FlashSite> {
+    const { code, stderr } = await guest.sh(waitForChip);
+    if (code !== 0) throw new Error(stderr);
+    return new FlashSite(guest, served, {}, home);
   }
 
   start(args: readonly string[], options: RunOptions = {}): Job {
@@ -85,7 +109,7 @@ END
   /** One more section of octopus-flasher.conf. */
   async add(section: string): Promise<void> {
     const { code, stderr } = await this.#guest.sh(
-      `cat >>${DATA}/config/octopus-flasher.conf <<'END'\n${section}END`,
+      `cat >>${this.#data}/config/octopus-flasher.conf <<'END'\n${section}END`,
     );
     if (code !== 0) throw new Error(stderr);
     await this.forget();
@@ -145,7 +169,7 @@ END
 
   /** The jobs in the daemon's audit log: through which door, and what. */
   async audited(): Promise<readonly string[]> {
-    const { stdout } = await this.#guest.run(['cat', `${DATA}/octopus-flasher/audit.log`]);
+    const { stdout } = await this.#guest.run(['cat', `${this.#data}/octopus-flasher/audit.log`]);
     const lines = stdout.trim().split('\n');
     const entries = lines.map((line): Record<string, unknown> => JSON.parse(line));
     return entries.flatMap(({ via, method, outcome }) =>

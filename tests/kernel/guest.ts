@@ -87,6 +87,13 @@ export class Guest {
     return this.#line.console();
   }
 
+  /** Ends the guest as a power cut does; what it had in a folder below `share` is copied to `to`. */
+  async powerCut(folder: string, to: string): Promise<void> {
+    await this.#line.stop();
+    cpSync(join(this.#line.share, folder), to, { recursive: true });
+    await this.stop();
+  }
+
   /** Ends the guest as a power cut does, and the shared folder with it. */
   async stop(): Promise<void> {
     await this.#line.stop();
