@@ -184,7 +184,7 @@ END
 
   /** The time is a limit, never an expectation. */
   async until(what: string, look: () => boolean): Promise<void> {
-    for (const limit = Date.now() + 60_000; !look(); await sleep(20))
-      if (Date.now() > limit) throw new Error(`not within 60 s: ${what}`);
+    for (const limit = Date.now() + 240_000; !look(); await sleep(20))
+      if (Date.now() > limit) throw new Error(`not within 240 s: ${what}`);
   }
 }
