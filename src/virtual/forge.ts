@@ -171,14 +171,21 @@ export function forgeDeployer(options: ForgeDeployer): Uint8Array {
 }
 const DEPLOYER_KATAPULT_AT = 0x400;
 
-const STOCK: Readonly<
-  Record<OctopusMcu, { readonly stackTop: number; readonly reset: number; readonly sizeBytes: number }>
-> = {
-  stm32f407xx: { stackTop: 0x2000_47e8, reset: 0x0800_01a9, sizeBytes: 30760 },
-  stm32f446xx: { stackTop: 0x2000_4be8, reset: 0x0800_01e1, sizeBytes: 32464 },
-  stm32f429xx: { stackTop: 0x2000_47e8, reset: 0x0800_01c9, sizeBytes: 28944 },
-  stm32h723xx: { stackTop: 0x2400_0738, reset: 0x0800_02ed, sizeBytes: 27216 },
+interface StockShape {
+  readonly stackTop: number;
+  readonly reset: number;
+  readonly sizeBytes: number;
+  /** 16 of the core, and the interrupts of RM0090, RM0390 and RM0468. */
+  readonly vectors: number;
+}
+const STOCK: Readonly<Record<OctopusMcu, StockShape>> = {
+  stm32f407xx: { stackTop: 0x2000_47e8, reset: 0x0800_01a9, sizeBytes: 30760, vectors: 98 },
+  stm32f446xx: { stackTop: 0x2000_4be8, reset: 0x0800_01e1, sizeBytes: 32464, vectors: 113 },
+  stm32f429xx: { stackTop: 0x2000_47e8, reset: 0x0800_01c9, sizeBytes: 28944, vectors: 107 },
+  stm32h723xx: { stackTop: 0x2400_0738, reset: 0x0800_02ed, sizeBytes: 27216, vectors: 179 },
 };
+/** How far before its end it has the address that it starts: four words, the same in all published ones for an F4. */
+const STOCK_LAUNCHES = [0x2d50, 0x27a8, 0x2420, 0x78] as const;
 
 /** BIGTREETECH's SD card bootloader. */
 export function forgeStockBootloader(options: { mcu: string; seed?: number }): Uint8Array {
@@ -187,12 +194,13 @@ export function forgeStockBootloader(options: { mcu: string; seed?: number }): U
     throw new OctopusError('bad-parameter', `no stock bootloader of a ${mcu} is known`, {
       advice: 'Toolheads come with Katapult, or with none.',
     });
-  const { stackTop, reset, sizeBytes } = STOCK[mcu];
+  const { stackTop, reset, sizeBytes, vectors } = STOCK[mcu];
   const image = new ForgedImage(sizeBytes, options.seed ?? 4, `stock ${mcu}`);
   image.word(0, stackTop);
   image.word(4, reset);
-  image.vectors(2, 98, reset + 8);
+  image.vectors(2, vectors, reset + 8);
   image.put(reset - 1 - bootAddress(mcu), Uint8Array.of(0x06, 0x48, 0x80, 0x47));
+  for (const before of STOCK_LAUNCHES) image.word(sizeBytes - before, APP_ADDRESS[mcu]);
   image.text(sizeBytes - 0x340, 'FIRMWARE.CUR');
   image.text(sizeBytes - 0x320, 'firmware.bin');
   image.text(sizeBytes - 0x300, 'admin.txt');

@@ -91,8 +91,12 @@ export function deployer(inside = katapult(), base = FLASH + 0x8000, skew = 1): 
   return image;
 }
 
-export function stockBootloader(launch = FLASH + 0x8000): Uint8Array {
+/** @param interrupts as many vectors as the chip has for them; without, its table is noise */
+export function stockBootloader(launch = FLASH + 0x8000, interrupts = 0): Uint8Array {
   const image = noise(4096);
+  // In real ones most lead to one handler, and those that a chip does not use are zero.
+  for (let at = 0; at < interrupts; at++) putWords(image, 64 + 4 * at, [at % 11 === 5 ? 0 : FLASH + 0x1fb]);
+  if (interrupts > 0) putWords(image, 64 + 4 * interrupts, [0xd00cf8df]);
   putWords(image, 0, [0x20004be8, FLASH + 0x1e1]);
   putWords(image, 1024, [launch, launch, FLASH + 0x8000, FLASH + 0x20000, launch]);
   image.set(ASCII.encode('firmware.bin\0FIRMWARE.CUR\0admin.txt\0'), 2000);

@@ -130,6 +130,20 @@ describe('others', () => {
     });
   });
 
+  // The interrupts of the four published ones, and of a chip that no Octopus has (F401: 85).
+  test.each([
+    [82, 'stm32f407xx'],
+    [91, 'stm32f429xx'],
+    [97, 'stm32f446xx'],
+    [163, 'stm32h723xx'],
+    [85, null],
+    [81, null],
+    [98, null],
+  ])('a stock bootloader with vectors for %d interrupts is for %s', (interrupts, mcu) => {
+    const image = build.stockBootloader(0x08008000, interrupts);
+    expect(inspect(image, 'bootloader.bin')).toMatchObject({ kind: 'stock-bootloader', mcu });
+  });
+
   test('a program nobody knows is unknown, not an error', () => {
     expect(inspect(build.stranger(), 'marlin.bin')).toMatchObject({ kind: 'unknown', linkAddress: null });
   });

@@ -41,6 +41,12 @@ const IN_THE_FILE: Record<string, Refusal> = {
     order: { replaceBootloader: true },
     code: 'wrong-mcu',
   },
+  'the stock bootloader of another chip, which names none': {
+    image: () => forgeStockBootloader({ mcu: 'stm32f429xx' }),
+    order: { replaceBootloader: true },
+    code: 'wrong-mcu',
+    advice: /correct the board/,
+  },
   'a Katapult deployer': {
     image: (rig) => forgeDeployer({ mcu: mcuOf(rig) }),
     order: { replaceBootloader: true, force: ['unknown-kind'] },

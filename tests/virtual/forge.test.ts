@@ -16,6 +16,8 @@ const APP = {
   stm32h723xx: 0x0802_0000,
 };
 
+const INTERRUPTS = { stm32f446xx: 97, stm32f429xx: 91, stm32f407xx: 82, stm32h723xx: 163 };
+
 const word = (image: Uint8Array, at: number) => Buffer.from(image).readUInt32LE(at);
 
 for (const mcu of MCUS) {
@@ -60,6 +62,11 @@ for (const mcu of MCUS) {
     const stock = Buffer.from(forgeStockBootloader({ mcu }));
     for (const name of ['FIRMWARE.CUR', 'firmware.bin', 'admin.txt']) expect(stock.includes(name)).toBe(true);
     expect(stock.includes('CanBoot!')).toBe(false);
+    // RM0090, RM0390 and RM0468: a vector for each interrupt of this chip, then code.
+    const isVector = (index: number) =>
+      word(stock, 4 * index) % 2 === 1 && word(stock, 4 * index) >> 16 === 0x0800;
+    const vectors = 16 + INTERRUPTS[mcu];
+    expect([16, vectors - 1, vectors].map(isVector)).toEqual([true, true, false]);
   });
 }
 
