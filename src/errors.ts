@@ -29,6 +29,8 @@ const OUTCOME_OF = {
   'wrong-address': 'refused',
   'address-behind-nothing': 'refused',
   'bootloader-would-be-lost': 'refused',
+  'nothing-would-boot': 'refused',
+  'not-a-bootloader': 'refused',
   'deployer-by-dfu': 'refused',
   'deployer-refused': 'refused',
   'wrong-transport': 'refused',

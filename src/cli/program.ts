@@ -74,7 +74,8 @@ function addVerb(program: Command, world: World, output: Output, { name: verb, m
   const command = program.command(verb).description(method.summary);
   const parameters = Object.entries(method.parameters).filter(([name]) => name !== 'board');
   for (const [name, parameter] of parameters) {
-    if (parameter.form === 'operand') command.argument(`<${name}>`, parameter.help);
+    if (parameter.form === 'operand')
+      command.argument('fallback' in parameter ? `[${name}]` : `<${name}>`, parameter.help);
     else command.addOption(optionOf(name, parameter));
   }
   if (method.needs === 'job')

@@ -111,9 +111,15 @@ function withBoard(settings: Settings, given: Given): Given {
 
 /** The daemon has another working directory than whoever typed the command. */
 function absolute(given: Given): Given {
-  const { image } = given;
-  const isPath = typeof image === 'string' && image !== '' && !/^((backup|upload|build):|~\/)/.test(image);
-  return isPath ? { ...given, image: resolve(image) } : given;
+  const paths = ['image', 'file', 'application'].flatMap((name) => {
+    const value = given[name];
+    return isPath(value) ? [[name, resolve(value)]] : [];
+  });
+  return { ...given, ...Object.fromEntries(paths) };
+}
+
+function isPath(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && !/^((backup|upload|build):|~\/)/.test(value);
 }
 
 /** The options that only a virtual board has must not be taken for harmless on hardware. */

@@ -1,6 +1,6 @@
 // Command line: each method's answer in words.
 import type { FlashEvent } from '../flash/report.ts';
-import type { BackupAnswer, FlashAnswer, PassportAnswer } from '../methods/answers.ts';
+import type { FlashAnswer, PassportAnswer } from '../methods/answers.ts';
 import type { AnswerOf, METHODS } from '../methods/table.ts';
 
 export function statusSummary({ boards, jobs, daemon }: AnswerOf<typeof METHODS.status>): readonly string[] {
@@ -75,23 +75,6 @@ function cardRows(card: Card): readonly Row[] {
 function uuidWords({ canbusUuid, isCanbusUuidRight }: Card): string {
   if (canbusUuid === null) return '';
   return `, canbus_uuid ${canbusUuid}${isCanbusUuidRight === false ? " is another board's" : ''}`;
-}
-
-export function backupSummary(answer: AnswerOf<typeof METHODS.backup>): readonly string[] {
-  const { backup, record, timings } = answer;
-  return [
-    `${backup.alreadyKept ? 'Already kept' : 'Kept'}: backup ${backup.id} of ${record.board} in ${seconds(timings.total)}.`,
-    ...rows([
-      ['holds', `${record.sizeBytes} bytes from ${record.address}`],
-      ['bootloader', record.bootloader ?? 'none known'],
-      ['firmware', record.application ?? 'none'],
-    ]),
-  ];
-}
-
-export function backupsSummary({ backups, unreadable }: AnswerOf<typeof METHODS.backups>): readonly string[] {
-  const damaged = unreadable.map((key) => `damaged, cannot be used: ${key}`);
-  return backups.length === 0 ? ['No backups.', ...damaged] : [...backups.map(backupLine), ...damaged];
 }
 
 export function resetSummary({ seen, busPath }: AnswerOf<typeof METHODS.reset>): readonly string[] {
@@ -229,11 +212,6 @@ export function passportSummary(answer: PassportAnswer): readonly string[] {
   ];
 }
 
-function backupLine(backup: BackupAnswer): string {
-  const holds = [backup.bootloader, backup.application].filter((part) => part !== null).join(', ');
-  return `${backup.id}  ${backup.date}  ${backup.board}  ${backup.what} ${backup.address} ${backup.sizeBytes} bytes  ${holds}`;
-}
-
 function behind(bootloader: string | null): string {
   return bootloader === null ? '' : ` behind ${bootloader}`;
 }
@@ -245,6 +223,6 @@ function phases(timings: FlashAnswer['timings']): string {
     .join(', ');
 }
 
-function seconds(ms: number | undefined): string {
+export function seconds(ms: number | undefined): string {
   return `${((ms ?? 0) / 1000).toFixed(1)} s`;
 }

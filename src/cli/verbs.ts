@@ -1,11 +1,10 @@
 // Command line: its verbs: each method of the table with its answer in words.
 import type { Method } from '../methods/method.ts';
 import { METHODS } from '../methods/table.ts';
+import { backupsSummary, backupSummary } from './backup-summaries.ts';
 import { canbusSummary } from './canbus-summary.ts';
 import { repairSummary } from './repair-summary.ts';
 import {
-  backupSummary,
-  backupsSummary,
   dfuSummary,
   doctorSummary,
   flashSummary,

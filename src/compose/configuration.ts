@@ -104,7 +104,17 @@ function bookOf(
 const DEFAULT_INTERFACE = 'can0';
 
 function placeOf(
-  { name, board: model, mcu, serial, busPath, canbusUuid, canbusInterface, routes }: BoardSettings,
+  {
+    name,
+    board: model,
+    mcu,
+    serial,
+    busPath,
+    canbusUuid,
+    canbusInterface,
+    routes,
+    keepBackups,
+  }: BoardSettings,
   wiring: Wiring | undefined,
   host: HostSettings,
 ): BoardPlace {
@@ -120,6 +130,7 @@ function placeOf(
     busPath,
     can: isNode ? { interfaceName: canbusInterface ?? DEFAULT_INTERFACE, uuid: canbusUuid } : undefined,
     routes: routes?.flatMap((route) => ROUTES.find((known) => known === route) ?? []),
+    keepBackups,
   };
 }
 

@@ -48,6 +48,8 @@ export interface BoardSettings {
   readonly canbusInterface: string | undefined;
   /** The ways into its bootloader that its owner wants, in this order. */
   readonly routes: readonly string[] | undefined;
+  /** So many of the newest copies of its flash are kept, beside those that always are. */
+  readonly keepBackups: number | undefined;
   /** For errors that show only later, at the line of their key. */
   readonly reader: SectionReader;
 }
@@ -142,6 +144,7 @@ function readBoard(
     canbusUuid: readCanbusUuid(reader, 'canbus_uuid'),
     canbusInterface: readCanbusInterface(reader, 'canbus_interface'),
     routes: readRoutes(reader, knownRoutes),
+    keepBackups: reader.integer('keep_backups', { min: 1, max: 1000 }),
     reader,
   };
 }

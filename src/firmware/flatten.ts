@@ -13,6 +13,13 @@ export interface Piece {
 /** What erased flash reads as (RM0390, 3.5; RM0468, 4.3.10; RM0444, 3.3.6; RM0091, 3.2.2; W25Q16JV), so a gap costs nothing to write. */
 export const ERASED = 0xff;
 
+/** The bytes without the erased flash at their end. */
+export function trimmed(bytes: Uint8Array): Uint8Array {
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === ERASED) end -= 1;
+  return bytes.subarray(0, end);
+}
+
 /**
  * Between sections the linker leaves less than their alignment (8 or 16), and objcopy writes zeros there: the same is done
  * here, so that klipper.elf, .hex and .bin of one build are one image with one hash.

@@ -1,5 +1,6 @@
 // Which firmware the bytes begin with: each recogniser in turn, the most certain first.
 import { hex } from '../errors.ts';
+import { u16 } from './bytes.ts';
 import { ERASED } from './flatten.ts';
 import { recognizeDeployer, recognizeKatapult } from './katapult-image.ts';
 import { recognizeKlipper } from './klipper-image.ts';
@@ -31,7 +32,7 @@ export function recognizeAt(memory: Uint8Array, address: number): Resident {
   if (memory.every((byte) => byte === ERASED)) return { ...nothing, kind: 'blank' };
   const vectors = readVectors(memory);
   if (vectors === undefined) return { ...nothing, damage: `no program begins at ${hex(address)}` };
-  const traits = recognize(memory, vectors, address);
+  const traits = entered(recognize(memory, vectors, address), memory, vectors, address);
   const size = traits.programBytes;
   return {
     ...traits,
@@ -40,6 +41,16 @@ export function recognizeAt(memory: Uint8Array, address: number): Resident {
     sha256: size !== null && !traits.isCut ? sha256(memory.subarray(0, size)) : null,
     damage: misplaced(traits, address) ?? (traits.isCut ? null : traits.damage),
   };
+}
+
+/** Of a program that nobody knows its first instruction tells at least whether it can be whole here. */
+function entered(traits: Traits, memory: Uint8Array, { entry }: Vectors, address: number): Traits {
+  if (traits.kind !== 'unknown') return traits;
+  const where = `its first instruction is at ${hex(entry)}`;
+  if (entry < address) return { ...traits, damage: `${where}, before it` };
+  const instruction = u16(memory, entry - address);
+  if (instruction === undefined) return { ...traits, isCut: true };
+  return instruction === ERASED * 0x101 ? { ...traits, damage: `${where}, which is erased` } : traits;
 }
 
 function misplaced(traits: Traits, address: number): string | null {

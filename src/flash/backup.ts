@@ -1,12 +1,13 @@
 // Copies of what lies on a chip, by content: nothing is overwritten that is not kept, and nothing is kept twice.
-import { create, enums, nullable, number, object, string, type Infer } from 'superstruct';
+import { create, enums, nullable, number, string, type, type Infer } from 'superstruct';
 import { OctopusError, hex } from '../errors.ts';
 import { equalBytes } from '../firmware/plan.ts';
 import { sha256 } from '../firmware/sha256.ts';
 import type { Kit } from './kit.ts';
 import type { BackupOutcome } from './report.ts';
 
-const Record = object({
+/** What a later version may add is left alone. */
+const Record = type({
   id: string(),
   board: string(),
   date: string(),
@@ -27,7 +28,9 @@ export type BackupFacts = Omit<BackupRecord, 'id' | 'date' | 'sizeBytes' | 'sha2
 /** Enough hex digits of a hash to name a copy among a board's few dozen. */
 const ID_LENGTH = 12;
 
-const folderOf = (board: string) => `backups/${board}`;
+export const folderOf = (board: string) => `backups/${board}`;
+export const bytesKey = (board: string, id: string) => `${folderOf(board)}/${id}.bin`;
+export const descriptionKey = (board: string, id: string) => `${folderOf(board)}/${id}.json`;
 
 /** Oldest first; those whose description cannot be read are left out. */
 export async function listBackups(kit: Pick<Kit, 'store'>, board: string): Promise<readonly BackupRecord[]> {
@@ -43,15 +46,25 @@ export async function readRecords(
   const unreadable: string[] = [];
   for (const key of await kit.store.list(folderOf(board))) {
     if (!key.endsWith('.json')) continue;
-    const bytes = await kit.store.read(key);
-    if (bytes === undefined) continue;
     try {
-      records.push(create(JSON.parse(new TextDecoder().decode(bytes)), Record));
+      const bytes = await kit.store.read(key);
+      if (bytes === undefined) continue;
+      const record = create(JSON.parse(new TextDecoder().decode(bytes)), Record);
+      if (key === descriptionKey(board, record.id)) records.push(record);
+      else unreadable.push(key);
     } catch {
       unreadable.push(key);
     }
   }
   return { records: records.sort((a, b) => a.date.localeCompare(b.date)), unreadable };
+}
+
+/** Oldest first, those whose bytes are what they were when they were kept. */
+export async function soundBackups(kit: Pick<Kit, 'store'>, board: string): Promise<readonly BackupRecord[]> {
+  const sound: BackupRecord[] = [];
+  for (const record of await listBackups(kit, board))
+    if (await isSound(kit, board, record)) sound.push(record);
+  return sound;
 }
 
 /** The bytes of one backup, checked against their hash. Throws `unknown-backup`, `backup-damaged`. */
@@ -82,8 +95,12 @@ export async function readBackup(
 }
 
 /** Throws `backup-damaged`. */
-async function soundBytes(kit: Pick<Kit, 'store'>, board: string, record: BackupRecord): Promise<Uint8Array> {
-  const key = `${folderOf(board)}/${record.id}.bin`;
+export async function soundBytes(
+  kit: Pick<Kit, 'store'>,
+  board: string,
+  record: BackupRecord,
+): Promise<Uint8Array> {
+  const key = bytesKey(board, record.id);
   const bytes = await kit.store.read(key);
   if (bytes === undefined) throw damaged(key, 'its bytes are gone');
   if (bytes.length !== record.sizeBytes || sha256(bytes) !== record.sha256)
@@ -91,18 +108,18 @@ async function soundBytes(kit: Pick<Kit, 'store'>, board: string, record: Backup
   return bytes;
 }
 
-/** Writes the copy, reads it back from the disk and compares. Throws `store-failed`. */
+/** Writes the copy, reads all of it back from the disk and compares. Throws `store-failed`. */
 export async function keepBackup(
   kit: Pick<Kit, 'store' | 'clock'>,
   facts: BackupFacts,
   bytes: Uint8Array,
 ): Promise<BackupOutcome> {
   const digest = sha256(bytes);
-  // Blank flash looks the same everywhere, so the place counts too.
-  const id = sha256(new TextEncoder().encode(`${hex(facts.address)} ${digest}`)).slice(0, ID_LENGTH);
-  const folder = folderOf(facts.board);
+  // Blank flash looks the same everywhere, and two new boards are alike: place and chip count too.
+  const name = `${hex(facts.address)} ${facts.chipUid ?? ''} ${digest}`;
+  const id = sha256(new TextEncoder().encode(name)).slice(0, ID_LENGTH);
   const known = (await listBackups(kit, facts.board)).find((record) => record.id === id);
-  if (known !== undefined && (await isSound(kit, facts.board, id)))
+  if (known !== undefined && (await isSound(kit, facts.board, known)))
     return { id, what: known.what, alreadyKept: true };
   const record: BackupRecord = {
     ...facts,
@@ -111,15 +128,17 @@ export async function keepBackup(
     sizeBytes: bytes.length,
     sha256: digest,
   };
-  await kit.store.write(`${folder}/${id}.bin`, bytes);
-  await kit.store.write(
-    `${folder}/${id}.json`,
-    new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`),
-  );
-  const kept = await kit.store.read(`${folder}/${id}.bin`);
-  if (kept === undefined || !equalBytes(kept, bytes)) {
+  const description = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
+  const parts = [
+    [bytesKey(facts.board, id), bytes],
+    [descriptionKey(facts.board, id), description],
+  ] as const;
+  for (const [key, content] of parts) await kit.store.write(key, content);
+  for (const [key, content] of parts) {
+    const kept = await kit.store.read(key);
+    if (kept !== undefined && equalBytes(kept, content)) continue;
     throw new OctopusError('store-failed', `the backup ${id} does not read back as it was written`, {
-      place: `${folder}/${id}.bin`,
+      place: key,
       advice: 'Check the disk (an SD card wears out); nothing on the board was changed.',
     });
   }
@@ -154,8 +173,11 @@ export function hasWhole(records: readonly BackupRecord[], chipUid: string | nul
   return records.some((record) => record.what === 'whole' && record.chipUid === chipUid);
 }
 
-async function isSound(kit: Pick<Kit, 'store'>, board: string, id: string): Promise<boolean> {
-  return (await readBackup(kit, board, id).catch(() => undefined)) !== undefined;
+async function isSound(kit: Pick<Kit, 'store'>, board: string, record: BackupRecord): Promise<boolean> {
+  return soundBytes(kit, board, record).then(
+    () => true,
+    () => false,
+  );
 }
 
 function damaged(key: string, what: string): OctopusError {

@@ -1,5 +1,16 @@
 // What was learnt about a board and is worth keeping: where it is plugged in, how fast it comes, who it is.
-import { array, create, enums, nullable, number, object, optional, string, type Infer } from 'superstruct';
+import {
+  array,
+  boolean,
+  create,
+  enums,
+  nullable,
+  number,
+  object,
+  optional,
+  string,
+  type Infer,
+} from 'superstruct';
 import type { Resident } from '../firmware/passport.ts';
 import type { Kit } from './kit.ts';
 
@@ -29,6 +40,17 @@ const Memory = object({
       linkAddress: number(),
       kind: string(),
       tookMs: number(),
+      /** The copy of what it replaced. */
+      backup: optional(nullable(string())),
+    }),
+  ),
+  /** The application that ran before the last flash that has replaced one. */
+  lastGood: optional(
+    object({
+      /** The copy that holds it. */
+      backup: string(),
+      /** Whether the bootloader before it was replaced together with it. */
+      withBootloader: boolean(),
     }),
   ),
   notes: optional(array(string())),

@@ -1,6 +1,7 @@
 // What the board must show once its flash holds the new image: how it comes on USB, and with which version.
-import type { Resident } from '../firmware/passport.ts';
+import { launchOf, type Residents } from '../firmware/boot-rules.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
+import type { Look } from './look.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { UsbKind } from './watch-usb.ts';
 
@@ -13,21 +14,31 @@ export interface ExpectedBoot {
   readonly version: string | null;
 }
 
+/** What the flash holds once the plan is carried out; what the image does not reach is as it lay there before. */
+export function residentsAfter(
+  { board, image }: Pick<FlashPlan, 'board' | 'image'>,
+  before: Pick<Look, 'atBase' | 'behind'>,
+): Residents & { readonly bringsApplication: boolean } {
+  const { flashBase } = board.mcu;
+  const atBase = image.address === flashBase ? recognizeAt(image.bytes, flashBase) : before.atBase;
+  const launches = launchOf(atBase, board.applicationAddress);
+  const from = launches - image.address;
+  const bringsApplication = from >= 0 && from < image.bytes.length;
+  const application = bringsApplication ? recognizeAt(image.bytes.subarray(from), launches) : before.behind;
+  return { atBase, application, bringsApplication };
+}
+
 /**
  * What the board must show once the flash holds the plan's image: firmware at the flash's start runs by itself,
  * a bootloader there launches the application behind it.
  * @param before what lay on the chip where the image does not reach
  */
 export function expectedBoot(
-  { board, image }: Pick<FlashPlan, 'board' | 'image'>,
-  before: { readonly atBase: Resident; readonly application: Resident },
+  plan: Pick<FlashPlan, 'board' | 'image'>,
+  before: Pick<Look, 'atBase' | 'behind'>,
 ): ExpectedBoot {
-  const { mcu } = board;
-  const atBase = image.address === mcu.flashBase ? recognizeAt(image.bytes, mcu.flashBase) : before.atBase;
-  const launches = atBase.launchAddress ?? board.applicationAddress;
-  const from = launches - image.address;
-  const covered = from >= 0 && from < image.bytes.length;
-  const application = covered ? recognizeAt(image.bytes.subarray(from), launches) : before.application;
+  const { mcu } = plan.board;
+  const { atBase, application } = residentsAfter(plan, before);
   const runs = atBase.kind === 'klipper' ? atBase : application;
   const expect = (usb: ExpectedBoot['usb'], version: string | null) => ({ usb, mcu: mcu.name, version });
   if (runs.kind === 'klipper' && runs.transport === 'usb') return expect('klipper', runs.version);

@@ -3,6 +3,7 @@ import { describe } from '../firmware/write-rules.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
 import { bootloaderMemory, type BoardMemory } from './board-memory.ts';
 import type { Kit } from './kit.ts';
+import { lastGoodMemory } from './last-good.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { PrinterOutcome } from './printer-verdict.ts';
 import type { Written } from './replace-image.ts';
@@ -63,10 +64,12 @@ export function flashMemory(
   plan: FlashPlan,
   result: FlashResult,
   { look }: Pick<Written, 'look'>,
+  before: string | null,
 ): BoardMemory {
   const { flashBase } = plan.board.mcu;
   const isAtBase = plan.image.address === flashBase;
   return {
+    ...lastGoodMemory(plan, look, before),
     ...bootloaderMemory(isAtBase ? recognizeAt(plan.image.bytes, flashBase) : look.atBase),
     lastFlash: {
       date: new Date(kit.clock.date()).toISOString(),
@@ -75,6 +78,7 @@ export function flashMemory(
       linkAddress: plan.image.address,
       kind: plan.passport.kind,
       tookMs: result.timings.total ?? 0,
+      backup: result.backup?.id ?? null,
     },
   };
 }

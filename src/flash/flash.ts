@@ -60,7 +60,7 @@ export async function carryOut(
   signal?: AbortSignal,
 ): Promise<FlashResult> {
   watch.onBoard = 'The board was not changed: its old firmware is whole.';
-  const { written, expected, boot } = await visitBootloader(
+  const { written, expected, boot, before } = await visitBootloader(
     kit,
     order,
     way,
@@ -78,7 +78,7 @@ export async function carryOut(
   const isNamed = order.place.can === undefined || order.place.section !== undefined;
   const printer = await awaitPrinter(kit, isNamed ? expected.version : null);
   const result = finished(plan, written, boot, printer, watch);
-  await remember(kit, order.place.board.name, flashMemory(kit, plan, result, written)).catch(
+  await remember(kit, order.place.board.name, flashMemory(kit, plan, result, written, before)).catch(
     (error: unknown) =>
       watch.note(`The flash is done, but could not be noted down: ${asOctopusError(error).message}.`),
   );

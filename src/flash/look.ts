@@ -1,6 +1,8 @@
 // Looking at a chip before it is changed, and keeping a copy of what would be lost.
+import { isBootloader, launchOf, type Residents } from '../firmware/boot-rules.ts';
+import type { Resident } from '../firmware/passport.ts';
+import type { PlannedImage } from '../firmware/plan.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
-import { NOTHING_KNOWN, type Resident } from '../firmware/passport.ts';
 import { describe } from '../firmware/write-rules.ts';
 import type { Board } from '../boards/types.ts';
 import { findKept, hasWhole, keepBackup, type BackupFacts, type BackupRecord } from './backup.ts';
@@ -9,6 +11,7 @@ import type { Kit } from './kit.ts';
 import type { FlashPlan } from './preflight.ts';
 import type { BackupOutcome } from './report.ts';
 import type { Stopwatch } from './stopwatch.ts';
+import { runningBootloader, Seen } from './seen.ts';
 import type { TornSectors } from './torn-sectors.ts';
 
 /** The largest bootloader known is 32,464 bytes (BTT's for the F446): enough to tell what lies at the flash's start. */
@@ -23,22 +26,22 @@ export interface Look {
   /** The bytes of the plan's sectors as they are now. */
   readonly current: Uint8Array;
   readonly atBase: Resident;
+  /** What the chip's bootloader launches now. */
   readonly application: Resident;
+  /** What the bootloader would launch that the chip has once the image is on it, if that is left as it lies. */
+  readonly behind: Resident;
   /** What lies where the image is to lie. */
   readonly before: Resident;
-  /** What a copy should hold: the whole flash on first contact with this chip, the plan's sectors later. */
-  readonly worthKeeping: {
-    readonly what: 'whole' | 'region';
-    readonly address: number;
-    readonly bytes: Uint8Array;
-  };
+  /**
+   * What a copy should hold: the whole flash on first contact with this chip; later the plan's sectors, and what belongs
+   * to the program or the bootloader that they cut into.
+   */
+  readonly worthKeeping: PlannedImage & { readonly what: 'whole' | 'region' };
 }
 
 /**
  * Reads what the plan would overwrite and what lies at the flash's start: on first contact the whole flash.
- * What it is, is worked out when somebody asks, once, and what can be while the chip is still being read: recognising
- * takes longer than many a transfer.
- * @param records of this board's backups
+ * @param records of this board's backups, those whose bytes are sound
  */
 export async function lookAt(
   records: readonly BackupRecord[],
@@ -50,71 +53,80 @@ export async function lookAt(
   const { board, image, sectors } = plan;
   const { flashBase } = board.mcu;
   const sizeBytes = sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
+  const seen = new Seen(plan, chip);
   const isWholeKept =
     chip.identity.flashSizeBytes > WHOLE_AT_MOST_BYTES || hasWhole(records, chip.identity.uid);
   if (!isWholeKept) {
     const bytes = await readWhole(chip, board, torn, watch);
-    const from = image.address - flashBase;
-    const current = bytes.subarray(from, from + sizeBytes);
-    const both = lazily(() => residents(board, bytes, chip));
-    const there = lazily(() => recognizeAt(current, image.address));
-    return {
-      current,
-      worthKeeping: { what: 'whole', address: flashBase, bytes },
-      get atBase() {
-        return both().atBase;
-      },
-      get application() {
-        return both().application;
-      },
-      get before() {
-        return image.address === flashBase ? both().atBase : there();
-      },
-    };
+    seen.add({ address: flashBase, bytes });
+    const current = seen.from(image.address).subarray(0, sizeBytes);
+    return looked(seen, current, { what: 'whole', address: flashBase, bytes });
   }
-  // An image that replaces only part of a bootloader does not show the whole of it.
-  // A Katapult that answers tells of itself.
-  const bootloader = runningBootloader(chip, board);
-  const seenFromBase =
-    bootloader !== undefined ? BOOTLOADER_LOOK_BYTES : image.address === flashBase ? sizeBytes : 0;
-  const baseBytes = seenFromBase >= BOOTLOADER_LOOK_BYTES ? 0 : BOOTLOADER_LOOK_BYTES;
-  const applicationBytes = looksBehind(plan) ? APPLICATION_LOOK_BYTES : 0;
-  const total = sizeBytes + baseBytes + applicationBytes;
+  const startsAtBase = image.address === flashBase;
+  const isAllShown = startsAtBase && flashBase + sizeBytes > board.applicationAddress;
+  // An image that replaces only part of a bootloader does not show the whole of it. A Katapult that answers tells of itself.
+  const isBaseShown = seen.isBaseKnown || (startsAtBase && sizeBytes >= BOOTLOADER_LOOK_BYTES);
+  const total =
+    sizeBytes +
+    (isBaseShown ? 0 : BOOTLOADER_LOOK_BYTES) +
+    (startsAtBase && !isAllShown ? APPLICATION_LOOK_BYTES : 0);
   let done = 0;
   const read = async (address: number, length: number, meanwhile = () => {}): Promise<Uint8Array> => {
     const bytes = await torn.read(chip, address, length, (part) => {
-      watch.progress('backup', done + part, total);
+      watch.progress('backup', Math.min(done + part, total), total);
       meanwhile();
     });
     done += length;
+    seen.add({ address, bytes });
     return bytes;
   };
-  const base = baseBytes === 0 ? undefined : await read(flashBase, baseBytes);
-  const atBase = lazily(() => bootloader ?? (base === undefined ? there() : recognizeAt(base, flashBase)));
-  const current = await read(image.address, sizeBytes, () => void (base && atBase()));
-  const there = lazily(() => recognizeAt(current, image.address));
-  const behind = applicationBytes === 0 ? undefined : await read(board.applicationAddress, applicationBytes);
-  const application = lazily(() =>
-    behind === undefined ? there() : recognizeAt(behind, board.applicationAddress),
-  );
-  return {
-    current,
-    worthKeeping: { what: 'region', address: image.address, bytes: current },
-    get atBase() {
-      return atBase();
-    },
-    get application() {
-      return application();
-    },
-    get before() {
-      return image.address === flashBase ? atBase() : there();
-    },
-  };
+  if (!isBaseShown) await read(flashBase, BOOTLOADER_LOOK_BYTES);
+  const current = await read(image.address, sizeBytes, () => void (isBaseShown || seen.atBase));
+  const flashEnd = flashBase + chip.identity.flashSizeBytes;
+  // What the old bootloader launches and what the new one will: on nearly every board the same.
+  for (const address of startsAtBase ? new Set([seen.launches, seen.willLaunch]) : []) {
+    const wanted = Math.min(APPLICATION_LOOK_BYTES, flashEnd - address);
+    if (seen.from(address).length < wanted) await read(address, wanted);
+  }
+  const end = image.address + sizeBytes;
+  const wholeEnd = Math.min(wholeProgramsTo(plan, seen, end), flashEnd);
+  if (wholeEnd <= end)
+    return looked(seen, current, { what: 'region', address: image.address, bytes: current });
+  const bytes = new Uint8Array(wholeEnd - image.address);
+  bytes.set(current);
+  bytes.set(await torn.read(chip, end, wholeEnd - end), sizeBytes);
+  seen.add({ address: image.address, bytes });
+  return looked(seen, current, { what: 'region', address: image.address, bytes });
 }
 
-function lazily<T>(make: () => T): () => T {
-  let made: { readonly value: T } | undefined;
-  return () => (made ??= { value: make() }).value;
+/** Half a program or half a bootloader cannot be put back: to the end of the sector in which it ends, where that is known. */
+function wholeProgramsTo({ board: { mcu }, image }: FlashPlan, seen: Seen, end: number): number {
+  const { before } = seen;
+  if (before.kind === 'blank') return end;
+  const isBootloaderCut = image.address === mcu.flashBase && isBootloader(before);
+  const programBytes = Math.min(before.sizeBytes ?? APPLICATION_LOOK_BYTES, APPLICATION_LOOK_BYTES);
+  const to = isBootloaderCut ? seen.launches : before.address + programBytes;
+  const last = mcu.sectors.find(({ address, sizeBytes }) => address < to && to <= address + sizeBytes);
+  return last === undefined ? to : last.address + last.sizeBytes;
+}
+
+function looked(seen: Seen, current: Uint8Array, worthKeeping: Look['worthKeeping']): Look {
+  return {
+    current,
+    worthKeeping,
+    get atBase() {
+      return seen.atBase;
+    },
+    get application() {
+      return seen.application;
+    },
+    get behind() {
+      return seen.behind;
+    },
+    get before() {
+      return seen.before;
+    },
+  };
 }
 
 /** Keeps what was seen, unless some copy of this chip holds the same bytes. */
@@ -128,11 +140,6 @@ export async function keepLook(
   const { what, address, bytes } = look.worthKeeping;
   const kept = await findKept(kit, board.name, records, chip.identity.uid, address, bytes);
   return kept ?? keepBackup(kit, factsOf(board, chip, what, address, look), bytes);
-}
-
-/** An image that ends before the application replaces a bootloader only: what boots afterwards is what lies behind it. */
-function looksBehind({ board, image }: FlashPlan): boolean {
-  return image.address + image.bytes.length <= board.applicationAddress;
 }
 
 /** The whole flash, read and kept. */
@@ -155,31 +162,10 @@ function readWhole(chip: Bootloader, board: Board, torn: TornSectors, watch: Sto
 }
 
 /** What a dump of the whole flash holds at its start and where bootloaders launch the application. */
-export function residents(
-  board: Board,
-  whole: Uint8Array,
-  chip?: Bootloader,
-): { atBase: Resident; application: Resident } {
-  const running = chip === undefined ? undefined : runningBootloader(chip, board);
-  const atBase = running ?? recognizeAt(whole, board.mcu.flashBase);
-  const launches = atBase.launchAddress ?? board.applicationAddress;
+function residents(board: Board, whole: Uint8Array, chip: Bootloader): Residents {
+  const atBase = runningBootloader(chip, board) ?? recognizeAt(whole, board.mcu.flashBase);
+  const launches = launchOf(atBase, board.applicationAddress);
   return { atBase, application: recognizeAt(whole.subarray(launches - board.mcu.flashBase), launches) };
-}
-
-/** The Katapult that answers us: it says by itself where it launches. */
-function runningBootloader({ kind, identity }: Bootloader, { mcu }: Board): Resident | undefined {
-  if (kind !== 'katapult') return undefined;
-  const { version, launchAddress } = identity;
-  const unread = { address: mcu.flashBase, sizeBytes: null, sha256: null };
-  return {
-    ...NOTHING_KNOWN,
-    ...unread,
-    kind: 'katapult',
-    linkAddress: mcu.flashBase,
-    mcu: mcu.name,
-    version,
-    launchAddress,
-  };
 }
 
 function factsOf(

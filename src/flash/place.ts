@@ -24,6 +24,8 @@ export interface BoardPlace {
   readonly can?: { readonly interfaceName: string; readonly uuid: string | undefined } | undefined;
   /** The ways in that its owner wants, in that order; else those of the board's data. */
   readonly routes?: Board['routes'] | undefined;
+  /** So many of the newest copies of its flash stay. */
+  readonly keepBackups?: number | undefined;
 }
 
 /** What a walk is asked for: where, and what the caller vouches for. */

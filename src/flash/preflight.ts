@@ -3,11 +3,12 @@ import { flashSizeBytes } from '../boards/boards.ts';
 import type { Board } from '../boards/types.ts';
 import { OctopusError, hex } from '../errors.ts';
 import { inspectImage } from '../firmware/inspect.ts';
-import type { Passport, Resident } from '../firmware/passport.ts';
+import type { Passport } from '../firmware/passport.ts';
 import { readImage } from '../firmware/image.ts';
 import { sectorsOf, type PlannedImage, type PlanSector } from '../firmware/plan.ts';
 import { judgeForNode } from '../firmware/node-rules.ts';
-import { judgeKind, judgeWrite, type AtFlashBase } from '../firmware/write-rules.ts';
+import { judgeKind, judgeWrite } from '../firmware/write-rules.ts';
+import type { Look } from './look.ts';
 
 export interface ImageFile {
   /** As the user named it, for messages. */
@@ -19,7 +20,10 @@ export interface FlashOptions {
   readonly replaceBootloader: boolean;
   /** `unknown-kind`: an image that is not recognised but says by itself where it belongs (HEX, ELF). */
   readonly force: readonly Force[];
+  /** What else must hold of the chip's content. Throws a refusal. */
+  readonly judge?: (look: JudgedLook) => void;
 }
+export type JudgedLook = Pick<Look, 'atBase' | 'application' | 'behind'>;
 export const FORCES = ['unknown-kind'] as const;
 export type Force = (typeof FORCES)[number];
 
@@ -101,12 +105,9 @@ export function preflight(board: Board, file: ImageFile, options: FlashOptions):
  * Checks the plan against what was really read from the chip: what lies at its start, and the application, which has
  * talked on this bus. Throws a refusal.
  */
-export function judgePlan(
-  plan: FlashPlan,
-  options: FlashOptions,
-  look: { readonly atBase: AtFlashBase; readonly application: Pick<Resident, 'canFrequency'> },
-): void {
+export function judgePlan(plan: FlashPlan, options: FlashOptions, look: JudgedLook): void {
   const { board, passport, image } = plan;
+  options.judge?.(look);
   if (board.kind === 'toolhead') judgeForNode(passport, nodeOf(board, look.application.canFrequency));
   judgeWrite(intentOf(board, passport, image.address, options), look.atBase);
 }

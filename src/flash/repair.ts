@@ -4,17 +4,19 @@ import { asOctopusError } from '../errors.ts';
 import { sectorsOf } from '../firmware/plan.ts';
 import type { Board } from '../boards/types.ts';
 import { readBackup } from './backup.ts';
+import { remember } from './board-memory.ts';
 import { romAgain } from './confirm.ts';
 import { carryOut, reachOf } from './flash.ts';
 import type { Confirmation } from './gate.ts';
 import { passGate } from './klipper-stopped.ts';
 import type { Kit } from './kit.ts';
+import { cutOffMemory } from './last-good.ts';
 import type { VisitOrder } from './place.ts';
 import { estimateMs, type FlashPlan } from './preflight.ts';
 import { closeReplacement, readImageOf, readReplacement, type Replacement } from './replacement.ts';
 import type { FlashResult, Report } from './report.ts';
 import { reset } from './reset.ts';
-import { planOfBackup } from './restore.ts';
+import { planOfBackup } from './restore-plan.ts';
 import type { VisitKit } from './stay.ts';
 import { watched, type Stopwatch } from './stopwatch.ts';
 import { visitBootloader } from './visit.ts';
@@ -58,6 +60,7 @@ export async function repair(
     }
     const what = await whatRuns(kit, vouched, kind, watch, signal);
     if (what !== undefined) {
+      await remember(kit, name, cutOffMemory(place.board, replacement));
       await closeReplacement(kit, name);
       return { kind: 'runs', what };
     }
@@ -109,7 +112,7 @@ async function planFor(
     if (replacement.before === null) throw thrown;
     watch.note(`${asOctopusError(thrown).message}.`);
     const { record, bytes } = await readBackup(kit, board.name, replacement.before);
-    return { plan: planOfBackup(board, record, bytes), kind: 'rolled-back' };
+    return { plan: planOfBackup(board, record, bytes, 'whole'), kind: 'rolled-back' };
   }
 }
 

@@ -1,7 +1,7 @@
 // The heart of a flash, while the bootloader answers: look, keep a copy, the last exit, write what differs, read it back.
 import { OctopusError, hex } from '../errors.ts';
 import type { WritePlan } from '../firmware/plan.ts';
-import { listBackups, type BackupRecord } from './backup.ts';
+import { soundBackups, type BackupRecord } from './backup.ts';
 import { stateOf } from './boot-without-wires.ts';
 import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
@@ -48,7 +48,7 @@ export function replaceImage(
   let decided: Decided | undefined;
   let bytesWritten = 0;
   // Asked for before the board is in its bootloader, where time is dearer.
-  const listed = listBackups(kit, plan.board.name);
+  const listed = soundBackups(kit, plan.board.name);
   listed.catch(() => {});
   const imageKept = keepImage(kit, plan.board.name, image.bytes);
   imageKept.catch(() => {});
@@ -58,7 +58,7 @@ export function replaceImage(
     refuseOtherChip(plan, options, chip);
     watch.begin('backup');
     // Once more where an earlier round may have kept something.
-    const records = await (decided === undefined ? listed : listBackups(kit, plan.board.name));
+    const records = await (decided === undefined ? listed : soundBackups(kit, plan.board.name));
     const look = await lookAt(records, chip, plan, torn, watch);
     const owed = owedTo(plan, chip, torn, look.current);
     if (decided === undefined) visit.application = () => stateOf(look);

@@ -100,6 +100,11 @@ export async function readReplacement(kit: StoreKit, board: string): Promise<Rep
   }
 }
 
+/** The record as it lies on the disk, whatever state it is in; empty where there is none. */
+export async function replacementText(kit: StoreKit, board: string): Promise<string> {
+  return new TextDecoder().decode(await kit.store.read(recordKey(board)));
+}
+
 /** The image of an open replacement. Throws `backup-damaged` where its bytes are gone or others. */
 export async function readImageOf(
   kit: StoreKit,

@@ -24,16 +24,17 @@ interface WayBack extends ImagePlan {
 /**
  * The board's verdict on the image that was just written. Where it fails because of the image, what ran before is
  * written back and booted; the error says then what is on the board.
- * Throws `no-boot`, `wrong-device`, `wrong-version`. Returns what was expected, and what was seen in words.
+ * Throws `no-boot`, `wrong-device`, `wrong-version`. Returns what was expected, what was seen in words, and the copy of
+ * what ran before; null where nothing did or nothing was written.
  */
 export async function confirmOrRollBack(
   kit: VisitKit,
   place: BoardPlace,
   plan: FlashPlan,
-  look: Pick<Look, 'atBase' | 'application'>,
+  look: Pick<Look, 'atBase' | 'application' | 'behind'>,
   seat: Seat,
   watch: Stopwatch,
-): Promise<{ readonly expected: ExpectedBoot; readonly boot: string }> {
+): Promise<{ readonly expected: ExpectedBoot; readonly boot: string; readonly before: string | null }> {
   watch.begin('confirm');
   const expected = expectedBoot(plan, look);
   let boot: string;
@@ -42,10 +43,11 @@ export async function confirmOrRollBack(
   } catch (verdict) {
     throw await rollBack(kit, place, plan, look, seat, verdict, watch);
   }
+  const replacement = await readReplacement(kit, place.board.name).catch(() => undefined);
   await closeReplacement(kit, place.board.name).catch((error: unknown) =>
     watch.note(`The flash is done, but could not be noted down: ${asOctopusError(error).message}.`),
   );
-  return { expected, boot };
+  return { expected, boot, before: replacement?.before ?? null };
 }
 
 /** Returns the error that the job ends with: the one given, which says now what is on the board. */
@@ -53,7 +55,7 @@ async function rollBack(
   kit: VisitKit,
   place: BoardPlace,
   plan: FlashPlan,
-  look: Pick<Look, 'atBase' | 'application'>,
+  look: Pick<Look, 'atBase' | 'application' | 'behind'>,
   seat: Seat,
   verdict: unknown,
   watch: Stopwatch,
@@ -66,7 +68,13 @@ async function rollBack(
     watch.note(`${error.message}: ${back.words} is written back.`);
     const seatThen = await seat.again(writeBack(back, watch));
     watch.begin('confirm');
-    const seen = await confirm(kit, place.board, seatThen, expectedBoot(back, look), watch);
+    const seen = await confirm(
+      kit,
+      place.board,
+      seatThen,
+      expectedBoot(back, { ...look, behind: look.application }),
+      watch,
+    );
     error.onBoard = `The new firmware did not come back, so ${back.words} was written back, read back, and runs again: ${seen}.`;
     await closeReplacement(kit, place.board.name).catch(() => {});
   } catch (thrown) {

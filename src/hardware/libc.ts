@@ -36,6 +36,11 @@ export interface Libc {
   /** The same in a thread, for what may take longer than microseconds. */
   waitIoctl(fd: number, request: number, argument: bigint): Promise<void>;
   flock(fd: number, operation: number): void;
+  /**
+   * What the page cache has of a file goes, so that the next read comes from the disk. A hint: it may stay all the same.
+   * errno, or 0.
+   */
+  forgetPages(fd: number): number;
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array): void;
   /** One datagram, to an address of the socket's family; `EAGAIN` when it would have to wait. */
@@ -69,6 +74,8 @@ async function load(): Promise<Libc> {
   const ioctlAt = call('ioctl', 'int fd, unsigned long request, void *argument');
   const ioctlOf = call('ioctl', 'int fd, unsigned long request, long argument');
   const flock = call('flock', 'int fd, int operation');
+  // It answers with the error itself; on 32-bit ARM off_t is a long, too.
+  const forget = call('posix_fadvise', 'int fd, long offset, long length, int advice');
   const socket = call('socket', 'int domain, int type, int protocol');
   const bind = call('bind', 'int fd, void *address, unsigned int length');
   // ssize_t: a datagram of ours is far from what an int holds.
@@ -97,6 +104,7 @@ async function load(): Promise<Libc> {
     ioctl: (fd, request, argument) =>
       void (typeof argument === 'number' ? ioctlOf : ioctlAt)(fd, request, argument),
     flock: (fd, operation) => void flock(fd, operation),
+    forgetPages: (fd) => forget(fd, 0, 0, POSIX_FADV_DONTNEED),
     socket: (domain, type, protocol) => socket(domain, type, protocol),
     bind: (fd, address) => void bind(fd, address, address.length),
     sendto: (fd, data, address) =>
@@ -105,6 +113,9 @@ async function load(): Promise<Libc> {
     watch: (fd, interest, onReady) => startWatch(koffi.node.poll, fd, interest, onReady),
   };
 }
+
+/** Linux include/uapi/linux/fadvise.h */
+const POSIX_FADV_DONTNEED = 4;
 
 /** Linux include/linux/socket.h */
 const MSG_DONTWAIT = 0x40;

@@ -4,6 +4,7 @@ import { mkdir, open, readFile, readdir, rename, rm, type FileHandle } from 'nod
 import { dirname, join, relative, sep } from 'node:path';
 import { OctopusError } from '../errors.ts';
 import type { Store } from '../ports/store.ts';
+import { loadLibc } from './libc.ts';
 
 const KEY = /^[a-z0-9._-]+(\/[a-z0-9._-]+)*$/;
 /** No key has this sign, so what a power cut left half-written is never taken for an entry. */
@@ -14,9 +15,14 @@ export class FileStore implements Store {
   /** Folders that are there and were swept, and when. */
   readonly #swept = new Map<string, number>();
 
-  /** @param root the folder; made at the first write, with mode 0700 */
-  constructor(root: string) {
-    this.#root = root;
+  readonly #forgetPages: (fd: number) => Promise<void>;
+
+  /**
+   * @param root the folder; made at the first write, with mode 0700
+   * @param forgetPages of what was just synced: who reads it back to be sure gets what lies on the disk
+   */
+  constructor(root: string, forgetPages = forgetByLibc) {
+    [this.#root, this.#forgetPages] = [root, forgetPages];
   }
 
   async read(key: string): Promise<Uint8Array | undefined> {
@@ -39,6 +45,7 @@ export class FileStore implements Store {
       try {
         await file.writeFile(bytes);
         await file.sync();
+        await this.#forgetPages(file.fd);
       } finally {
         await file.close();
       }
@@ -125,6 +132,12 @@ async function sweep(folder: string): Promise<void> {
   }
 }
 const SWEEP_AFTER_MS = 3_600_000;
+
+/** Without libc a reader gets the copy in memory, as everywhere else. */
+async function forgetByLibc(fd: number): Promise<void> {
+  const libc = await loadLibc();
+  if (typeof libc !== 'string') libc.forgetPages(fd);
+}
 
 async function syncFolder(folder: string): Promise<void> {
   const handle = await open(folder, 'r');

@@ -109,6 +109,11 @@ export async function lastJob(
   }
 }
 
+/** The journal of the board's last job as it lies on the disk, whatever state it is in; empty where there is none. */
+export async function journalText(kit: { readonly store: Store }, board: string): Promise<string> {
+  return new TextDecoder().decode(await kit.store.read(keyOf(board)));
+}
+
 /** As `lastJob`, if its process died in the middle of it. */
 export async function unfinishedJob(
   kit: { readonly store: Store },

@@ -2,6 +2,7 @@
 import { hex } from '../errors.ts';
 import type { Passport } from '../firmware/passport.ts';
 import type { BackupRecord } from '../flash/backup.ts';
+import type { Reason, Surveyed } from '../flash/backup-survey.ts';
 import type { FlashResult } from '../flash/report.ts';
 
 const hexOrNull = (address: number | null) => (address === null ? null : hex(address));
@@ -57,4 +58,18 @@ export type FlashAnswer = ReturnType<typeof flashAnswer>;
 export function backupAnswer(record: BackupRecord) {
   return { ...record, address: hex(record.address) };
 }
-export type BackupAnswer = ReturnType<typeof backupAnswer>;
+
+/** @param isLast whether `octopus restore last` takes it */
+export function surveyAnswer(one: Surveyed, reasons: readonly Reason[], isLast: boolean) {
+  const { record, holds, refusal } = one;
+  return {
+    ...backupAnswer(record),
+    holds,
+    isLast,
+    /** Why it is never deleted to make room; empty: it goes once it is old. */
+    keptBecause: reasons,
+    /** What a restore of all of it would be refused with. */
+    refused: refusal === undefined ? null : { code: refusal.code, message: refusal.message },
+  };
+}
+export type SurveyAnswer = ReturnType<typeof surveyAnswer>;

@@ -8,6 +8,7 @@ import { board, confirm, image } from './common-parameters.ts';
 import { nodeAt, nodeParameters } from './can-node.ts';
 import { defineMethod } from './method.ts';
 import { choices, flag } from './parameters.ts';
+import { tidyBackups } from './tidy-backups.ts';
 
 export const flash = defineMethod({
   name: 'octopus.flash',
@@ -35,16 +36,27 @@ export const flash = defineMethod({
       confirm: values.confirm,
       dryRun: values.dry_run,
     };
-    if (named.kind === 'backup')
-      return flashAnswer(await restore(kit, { ...asked, backup: named.id }, report, signal));
-    const order = {
-      ...asked,
-      file: named.file,
-      force: values.force,
-      replaceBootloader: values.replace_bootloader,
-      verify: values.verify,
+    const result =
+      named.kind === 'backup'
+        ? await restore(kit, { ...asked, backup: named.id }, report, signal)
+        : await carryOut(
+            kit,
+            {
+              ...asked,
+              file: named.file,
+              force: values.force,
+              replaceBootloader: values.replace_bootloader,
+              verify: values.verify,
+            },
+            report,
+            signal,
+          );
+    const answer = flashAnswer(result);
+    if (values.dry_run) return answer;
+    return {
+      ...answer,
+      notes: [...answer.notes, ...(await tidyBackups(kit, asked.place, values.board, report))],
     };
-    return flashAnswer(await carryOut(kit, order, report, signal));
   },
 });
 

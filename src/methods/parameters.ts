@@ -86,6 +86,22 @@ export function optional<T>(parameter: Parameter<T>, help: string): Parameter<T 
   return { ...parameter, help, fallback: undefined };
 }
 
+/** One of `words`; undefined unless given. */
+export function choice<T extends string>(
+  help: string,
+  metavar: string,
+  words: readonly T[],
+): Parameter<T | undefined> {
+  return {
+    parse: by(enums(words)),
+    fallback: undefined,
+    help,
+    metavar,
+    form: 'value',
+    allowed: `one of: ${words.join(', ')}`,
+  };
+}
+
 /** Any number of `choices`, as a list or as `a,b`. */
 export function choices<T extends string>(
   help: string,

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { VERBS } from '../../src/cli/verbs.ts';
 import { METHODS } from '../../src/methods/table.ts';
 import { forgeKatapult, forgeKlipper } from '../../src/virtual/forge.ts';
@@ -16,6 +16,7 @@ const file = (name: string) => join(folder, name);
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'octopus-cli-'));
   writeFileSync(file('klipper.bin'), forgeKlipper({ mcu: 'stm32f446xx' }));
+  writeFileSync(file('other.bin'), forgeKlipper({ mcu: 'stm32f446xx', version: 'v1.0.0' }));
   writeFileSync(file('katapult.bin'), forgeKatapult({ mcu: 'stm32f446xx' }));
   writeFileSync(file('h723.bin'), forgeKlipper({ mcu: 'stm32h723xx' }));
   writeFileSync(file('text.bin'), 'hello');
@@ -131,6 +132,24 @@ test('a flash, a refusal, a restore and the rest on one board', async () => {
   expect(whole).toMatchObject({ address: '0x08000000', sizeBytes: 0x8_0000 });
   expect(await json('restore', whole.id)).toMatchObject({ code: 0, answer: { state: 'done' } });
   expect(Buffer.compare(bench.flash.peek(0x0800_0000, 0x8_0000), before)).toBe(0);
+  expect(await json('restore', 'last')).toMatchObject({
+    answer: { version: expect.stringMatching(/^v0\.13/) },
+  });
+  expect(await json('restore', whole.id, '--what', 'application')).toMatchObject({
+    answer: { state: 'done', version: expect.stringMatching(/^v0\.12/) },
+  });
+  // A path as it was typed, below the working directory.
+  const typed = relative(process.cwd(), file('katapult.bin'));
+  const made = ['--file', typed, '--application', relative(process.cwd(), file('klipper.bin'))];
+  expect(await json('restore', ...made)).toMatchObject({
+    code: 0,
+    answer: { version: expect.stringMatching(/^v0\.13/) },
+  });
+  expect(await json('restore', whole.id)).toMatchObject({ code: 0, answer: { state: 'done' } });
+  expect(await json('restore')).toMatchObject({
+    code: 2,
+    answer: { error: { code: 'bad-parameter', place: 'backup' } },
+  });
   expect(await json('restore', 'zz')).toMatchObject({
     code: 2,
     answer: { error: { code: 'unknown-backup' } },
@@ -164,6 +183,31 @@ test('for people: the plan, a line per phase, a summary; an error with place, bo
   expect(refused.err).toMatch(
     /^error: .*\(bootloader-would-be-lost\)\n {2}where: .*\n {2}on board: .*\n {2}cure: /,
   );
+  bench.dispose();
+});
+
+test('for people: what was kept, why it stays, what could not be put back', async () => {
+  const bench = await createBench();
+  expect((await run(['backups', ...ON], bench)).out).toBe('No backups.\n');
+  for (const name of ['klipper.bin', 'other.bin']) {
+    await run(['flash', ...ON, '--image', file(name)], bench);
+    await bench.clock.sleep(5000);
+  }
+  const { out } = await run(['backups', ...ON], bench);
+  expect(out).toMatch(/^[0-9a-f]{12} {2}\S+ {2}octopus-v1\.1-f446 {2}whole 0x08000000 524288 bytes$/m);
+  expect(out).toMatch(/^ {2}holds +stock bootloader, Klipper v0\.12\S+$/m);
+  expect(out).toMatch(
+    /^ {2}kept +always: the first of this chip, .*only whole one.*only one of its bootloader$/m,
+  );
+  expect(out).toMatch(/^[0-9a-f]{12} \(last\) .* region 0x08008000/m);
+  expect(out).toMatch(/^ {2}kept +always: the last that ran, what the last flash replaced$/m);
+  expect(out).not.toMatch(/refused/);
+  const key = (await bench.store.list('backups')).find((name) => name.endsWith('.bin')) ?? '';
+  await bench.store.write(key, new Uint8Array(1));
+  await bench.store.write(key.replace(/[^/]+$/, '0123456789ab.json'), new Uint8Array(1));
+  const damaged = (await run(['backups', ...ON], bench)).out;
+  expect(damaged).toMatch(/^ {2}holds +no firmware that is known\n {2}refused +.*\(backup-damaged\)$/m);
+  expect(damaged).toMatch(/^damaged, cannot be used: .*0123456789ab\.json$/m);
   bench.dispose();
 });
 

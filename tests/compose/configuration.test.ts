@@ -42,13 +42,16 @@ test('without a file: no boards of its own, and the Moonraker of this printer fo
 });
 
 test('one board is the only one, with its image, its name and the default pins', async () => {
-  const { boards } = await read(`[board left]\nboard: ${F446}\nimage: backup:abc\nmcu: left\n`);
+  const { boards } = await read(
+    `[board left]\nboard: ${F446}\nimage: backup:abc\nmcu: left\nkeep_backups: 5\n`,
+  );
   expect(boards).toMatchObject({ names: ['left'], configured: ['left'], onlyBoard: 'left' });
   expect(boards?.imageOf('left')).toBe('backup:abc');
   expect(boards?.place('left')).toMatchObject({
     board: { name: 'left', mcu: { name: 'stm32f446xx' }, applicationAddress: 0x0800_8000 },
     pins: { boot0: 'gpio26', nrst: 'gpio19' },
     section: 'mcu left',
+    keepBackups: 5,
   });
   const unknown = await failureOf((async () => boards?.place('lfet'))());
   expect(unknown).toMatchObject({ code: 'unknown-board', advice: 'Did you mean left? Configured: left.' });

@@ -46,6 +46,7 @@ image: build:tall
 serial: /dev/serial/by-id/usb-Klipper_stm32h723xx_12345-if00
 bus_path: 1-1.4
 notifier: bell
+keep_backups: 7
 `);
   expect(settings).toMatchObject({ logLevel: 'debug', listen: { host: '0.0.0.0', port: 7130 } });
   expect(settings.printers).toMatchObject([
@@ -68,6 +69,7 @@ notifier: bell
       serial: '/dev/serial/by-id/usb-Klipper_stm32h723xx_12345-if00',
       busPath: '1-1.4',
       notifier: 'bell',
+      keepBackups: 7,
     },
   ]);
 });
@@ -192,6 +194,8 @@ describe('refused', () => {
     ['an image with a path behind its kind', `${board}image: upload:../x`, 3, /cannot be/, /letters, digits/],
     ['a disk for a serial port', `${board}serial: /dev/sda`, 3, /cannot be/, /by-id/],
     ['a path out of by-id', `${board}serial: /dev/serial/by-id/../../sda`, 3, /cannot be/, /by-id/],
+    ['keeping nothing', `${board}keep_backups: 0`, 3, /cannot be/, /from 1 to 1000/],
+    ['half a backup', `${board}keep_backups: 2.5`, 3, /cannot be/, /a whole number/],
     ['no bus path', `${board}bus_path: usb1`, 3, /cannot be/, /1-1\.4/],
   ])('%s', (_, text, line, message, advice) => {
     const error = refused(() => read(text));
@@ -220,6 +224,7 @@ const keys = [
   'bus_path',
   'notifier',
   'api_key',
+  'keep_backups',
 ];
 const words = ['moonraker', 'log_level', 'listen', 'armed', '__proto__', 'constructor'];
 const line = fc.oneof(

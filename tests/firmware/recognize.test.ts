@@ -95,6 +95,26 @@ describe('the bootloader area alone', () => {
 });
 
 describe('what cannot run', () => {
+  // Its first instruction is 0x200 behind 0x08008000.
+  test.each([
+    ['whole', 0x8000, build.chip(0x1000, [0, build.stranger()]), { damage: null, isCut: false }],
+    ['cut before it', 0x8000, build.stranger().subarray(0, 0x200), { damage: null, isCut: true }],
+    [
+      'erased there',
+      0x8000,
+      build.chip(0x1000, [0, build.stranger().subarray(0, 0x100)]),
+      { damage: 'its first instruction is at 0x08008200, which is erased' },
+    ],
+    [
+      'lying elsewhere',
+      0x10000,
+      build.chip(0x1000, [0, build.stranger()]),
+      { damage: 'its first instruction is at 0x08008200, before it' },
+    ],
+  ])('a stranger that is %s', (_, offset, memory, expected) => {
+    expect(recognizeAt(memory, build.FLASH + offset)).toMatchObject({ kind: 'unknown', ...expected });
+  });
+
   test('a torn write: the first bytes are still erased', () => {
     const torn = build.chip(SIZE, [16, app.subarray(16)]);
     expect(recognizeAt(torn, build.FLASH + APP)).toMatchObject({

@@ -1,15 +1,7 @@
 // Copies of a board: taken, kept once, listed, refused when damaged, and put back bit by bit.
 import { describe, expect, test } from '@jest/globals';
-import {
-  keepBackup,
-  listBackups,
-  readBackup,
-  readRecords,
-  type BackupFacts,
-} from '../../src/flash/backup.ts';
-import { restore, type RestoreOrder } from '../../src/flash/restore.ts';
-import { takeBackup } from '../../src/flash/take-backup.ts';
-import { forgeKatapult, OLD_KLIPPER } from '../../src/virtual/forge.ts';
+import { listBackups, readBackup, readRecords } from '../../src/flash/backup.ts';
+import { forgeKatapult, forgeStockBootloader, OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import {
   BOARDS,
   expectSafe,
@@ -20,13 +12,9 @@ import {
   TWO_BOARDS,
   type TestBench,
 } from '../support/bench.ts';
+import { backUp, boardOf, keepBytes, putBack } from '../support/kept.ts';
+import { rawWrite } from '../support/raw-write.ts';
 import { erasesOf, expectUntouched, wholeFlash } from '../support/untouched.ts';
-
-const quiet = () => {};
-const backUp = ({ kit, place }: TestBench) => takeBackup(kit, { place, confirm: ['cold', 'still'] }, quiet);
-const putBack = ({ kit, place }: TestBench, backup: string, order: Partial<RestoreOrder> = {}) =>
-  restore(kit, { place, backup, confirm: ['cold', 'still'], ...order }, quiet);
-const boardOf = ({ place }: TestBench) => place.board.name;
 
 async function editRecord(rig: TestBench, id: string, edit: (text: string) => string): Promise<void> {
   const key = `backups/${boardOf(rig)}/${id}.json`;
@@ -204,6 +192,22 @@ describe('one damaged copy', () => {
     rig.bench.dispose();
   });
 
+  test('a description under another name, or that the disk does not give: damaged, and nothing else suffers', async () => {
+    const rig = await setUp();
+    const { backup } = await backUp(rig);
+    const [folder, bytes] = [`backups/${boardOf(rig)}`, new Uint8Array(0)];
+    const description = (await rig.kit.store.read(`${folder}/${backup.id}.json`)) ?? bytes;
+    await rig.kit.store.write(`${folder}/0123456789ab.json`, description);
+    await rig.kit.store.write(`${folder}/ffffffffffff.json`, bytes);
+    const read = rig.bench.store.read.bind(rig.bench.store);
+    rig.bench.store.read = (key) => (key.includes('ffff') ? Promise.reject(new Error('EIO')) : read(key));
+    const { records, unreadable } = await readRecords(rig.kit, boardOf(rig));
+    expect(records.map(({ id }) => id)).toEqual([backup.id]);
+    expect(unreadable).toEqual([`${folder}/0123456789ab.json`, `${folder}/ffffffffffff.json`]);
+    expect(await flashBytes(rig, klipperFor(rig))).toMatchObject({ state: 'done' });
+    rig.bench.dispose();
+  });
+
   test('is kept anew where the same content is seen again', async () => {
     const rig = await setUp();
     const { backup } = await backUp(rig);
@@ -212,6 +216,89 @@ describe('one damaged copy', () => {
     expect((await readBackup(rig.kit, boardOf(rig), backup.id)).bytes).toHaveLength(512 * 1024);
     rig.bench.dispose();
   });
+});
+
+describe('half a program cannot be put back', () => {
+  /** What the newest copy holds. */
+  async function newest(rig: TestBench) {
+    const record = (await listBackups(rig.kit, boardOf(rig))).at(-1);
+    return readBackup(rig.kit, boardOf(rig), record?.id ?? '');
+  }
+
+  test('an application that the new image covers in part is kept to its end', async () => {
+    const rig = await setUp();
+    const { applicationAddress } = rig.place.board;
+    const long = klipperFor(rig, { version: 'v1.0.0-long', sizeBytes: 60_000 });
+    await flashBytes(rig, long);
+    // It lies in sectors of 16, 16 and 64 KiB; of those the first is written over.
+    await rawWrite(rig, applicationAddress, new Uint8Array(9000).fill(0x5a));
+    const { record, bytes } = await newest(rig);
+    expect(record).toMatchObject({
+      what: 'region',
+      address: applicationAddress,
+      application: 'klipper v1.0.0-long',
+    });
+    expect(Buffer.from(bytes.subarray(0, long.length)).equals(long)).toBe(true);
+    await rawWrite(rig, applicationAddress, new Uint8Array(200_000).fill(0x5a));
+    expect(await putBack(rig, record.id)).toMatchObject({ state: 'done', version: 'v1.0.0-long' });
+    rig.bench.dispose();
+  });
+
+  test.each([
+    ['katapult', forgeKatapult({ mcu: 'stm32f446xx', seed: 7 })],
+    ['used', forgeStockBootloader({ mcu: 'stm32f446xx', seed: 7 })],
+  ] as const)(
+    'a bootloader of which one sector is written over is kept to its end (%s)',
+    async (state, own) => {
+      const rig = await setUp({ state });
+      await backUp(rig);
+      const base = rig.place.board.mcu.flashBase;
+      rig.bench.flash.load(base, new Uint8Array(0x8000).fill(0xff));
+      rig.bench.flash.load(base, own);
+      await rawWrite(rig, base, new Uint8Array(9000).fill(0x5a));
+      const { record, bytes } = await newest(rig);
+      expect(record).toMatchObject({ what: 'region', address: base, sizeBytes: 0x8000 });
+      expect(Buffer.from(bytes.subarray(0, own.length)).equals(own)).toBe(true);
+      rig.bench.dispose();
+    },
+  );
+
+  test('a Klipper without a bootloader too', async () => {
+    const rig = await setUp({ state: 'no-bootloader' });
+    await backUp(rig);
+    const base = rig.place.board.mcu.flashBase;
+    const bare = klipperFor(rig, { linkAddress: base, version: 'v1.0.0-bare' });
+    await flashBytes(rig, bare);
+    await rawWrite(rig, base, new Uint8Array(9000).fill(0x5a));
+    const { record, bytes } = await newest(rig);
+    expect(record).toMatchObject({ what: 'region', address: base });
+    expect(Buffer.from(bytes.subarray(0, bare.length)).equals(bare)).toBe(true);
+    await rawWrite(rig, base, new Uint8Array(60_000).fill(0x5a));
+    expect(await putBack(rig, record.id)).toMatchObject({ state: 'done', version: 'v1.0.0-bare' });
+    rig.bench.dispose();
+  });
+});
+
+test('a whole copy that rotted is none: the flash is read and kept as a whole again', async () => {
+  const rig = await setUp();
+  const { backup } = await backUp(rig);
+  const key = `backups/${boardOf(rig)}/${backup.id}.bin`;
+  const bytes = (await rig.kit.store.read(key)) ?? new Uint8Array(0);
+  bytes[7] = 255 - (bytes[7] ?? 0);
+  await rig.kit.store.write(key, bytes);
+  expect(await flashBytes(rig, klipperFor(rig))).toMatchObject({
+    backup: { what: 'whole', alreadyKept: false },
+  });
+  rig.bench.dispose();
+});
+
+test('two new boards are alike, and each has its own copy', async () => {
+  const rig = await setUp();
+  const bytes = new Uint8Array(0x4000).fill(0x11);
+  const ids = [];
+  for (const chipUid of ['a', 'b', null]) ids.push(await keepBytes(rig, 0x0800_0000, bytes, { chipUid }));
+  expect(new Set(ids).size).toBe(3);
+  rig.bench.dispose();
 });
 
 test('a card that does not keep what was written to it: the flash ends before anything is erased', async () => {
@@ -227,18 +314,7 @@ test('a card that does not keep what was written to it: the flash ends before an
 test('the same bytes from two places are two copies', async () => {
   const rig = await setUp();
   const blank = new Uint8Array(0x4000).fill(0xff);
-  const facts: BackupFacts = {
-    board: boardOf(rig),
-    what: 'region',
-    address: 0x0800_8000,
-    chipUid: null,
-    mcu: 'stm32f446xx',
-    busPath: '1-1',
-    bootloader: null,
-    application: null,
-  };
-  await keepBackup(rig.kit, facts, blank);
-  await keepBackup(rig.kit, { ...facts, address: 0x0800_0000 }, blank);
+  for (const address of [0x0800_8000, 0x0800_0000]) await keepBytes(rig, address, blank);
   const kept = await listBackups(rig.kit, boardOf(rig));
   expect(new Set(kept.map(({ address }) => address))).toEqual(new Set([0x0800_0000, 0x0800_8000]));
   for (const { id } of kept) expect((await readBackup(rig.kit, boardOf(rig), id)).bytes).toEqual(blank);

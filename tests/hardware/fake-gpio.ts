@@ -31,6 +31,7 @@ export class FakeGpio {
     tryIoctl: never,
     waitIoctl: never,
     ioctl: (fd, request, argument) => this.#ioctl(fd, request, argument),
+    forgetPages: never,
     flock: never,
     socket: never,
     bind: never,

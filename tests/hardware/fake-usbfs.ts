@@ -47,6 +47,7 @@ export class FakeUsbfs {
         const memory = Buffer.from(this.#at(argument));
         this.#named('SETINTERFACE', `${memory.readUInt32LE(0)} ${memory.readUInt32LE(4)}`);
       },
+      forgetPages: never,
       flock: never,
       socket: never,
       bind: never,

@@ -42,6 +42,11 @@ test('memory: zeroed, and the kernel writes where it lies', () => {
   for (const memory of memories) memory.free();
 });
 
+test('pages are forgotten of a file that is open', () => {
+  expect(libc.forgetPages(file.fd)).toBe(0);
+  expect(libc.forgetPages(-1)).toBe(EBADF);
+});
+
 test('refused: errno is the answer, in a thread it is the error', async () => {
   const bytes = new Uint8Array(4);
   expect(libc.tryIoctl(file.fd, FIONREAD, bytes)).toBe(0);

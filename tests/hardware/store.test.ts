@@ -1,6 +1,16 @@
 // The file store beyond its contract: modes, what a dying process leaves, and errors that name the cure.
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileStore } from '../../src/hardware/store.ts';
@@ -40,6 +50,20 @@ test('a folder that somebody took away is made again', async () => {
   await store.write('a/b', Uint8Array.of(2));
   expect(await store.read('a/b')).toEqual(Uint8Array.of(2));
   expect(modeOf(join(folder, 'data/a'))).toBe(0o700);
+});
+
+test('what was written is read back from the disk: once it is synced, the copy in memory goes', async () => {
+  const forgotten: { readonly content: string; readonly keys: readonly string[] }[] = [];
+  const store = new FileStore(folder, async (fd) => {
+    const content = readFileSync(readlinkSync(`/proc/self/fd/${fd}`), 'utf8');
+    forgotten.push({ content, keys: await store.list('') });
+  });
+  for (const key of ['a', 'b']) await store.write(key, new TextEncoder().encode(`of ${key}`));
+  // All of it is there by then, and under no name yet.
+  expect(forgotten).toEqual([
+    { content: 'of a', keys: [] },
+    { content: 'of b', keys: ['a'] },
+  ]);
 });
 
 test('many writes of one key at once leave one of them whole', async () => {

@@ -67,6 +67,7 @@ function fakeSocket(content: Uint8Array) {
     ioctl: never,
     tryIoctl: never,
     waitIoctl: never,
+    forgetPages: never,
     flock: never,
     setsockopt: never,
     sendto: never,
