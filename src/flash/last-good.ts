@@ -58,11 +58,16 @@ export async function notedLastGood(
 }
 
 /** What is remembered of a flash that was cut off behind its work: the board runs, and nobody has looked at its chip. */
-export function cutOffMemory(
-  { mcu, applicationAddress }: Board,
-  { address, sizeBytes, before }: Pick<Replacement, 'address' | 'sizeBytes' | 'before'>,
-): Pick<BoardMemory, 'lastGood'> {
-  const withBootloader = address === mcu.flashBase;
-  const isBootloaderAlone = withBootloader && address + sizeBytes <= applicationAddress;
-  return before === null || isBootloaderAlone ? {} : { lastGood: { backup: before, withBootloader } };
+export function cutOffMemory(board: Board, replacement: Replacement): Pick<BoardMemory, 'lastGood'> {
+  const { address, before } = replacement;
+  if (before === null || isBeforeApplication(board, replacement)) return {};
+  return { lastGood: { backup: before, withBootloader: address === board.mcu.flashBase } };
+}
+
+/** Whether all of it lies where a bootloader does. */
+export function isBeforeApplication(
+  { applicationAddress }: Board,
+  { address, sizeBytes }: Pick<Replacement, 'address' | 'sizeBytes'>,
+): boolean {
+  return address + sizeBytes <= applicationAddress;
 }

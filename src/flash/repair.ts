@@ -1,16 +1,18 @@
 // What a dead job has left on a board, brought to an end: octopus.repair, and what a daemon does when it starts.
 // Nothing is believed: a board that runs is left alone, and the chip's own content says what is still to be written.
 import { asOctopusError } from '../errors.ts';
+import { isBootloader } from '../firmware/boot-rules.ts';
 import { sectorsOf } from '../firmware/plan.ts';
 import type { Board } from '../boards/types.ts';
 import { readBackup } from './backup.ts';
+import { contentsOf } from './backup-parts.ts';
 import { remember } from './board-memory.ts';
 import { romAgain } from './confirm.ts';
 import { carryOut, reachOf } from './flash.ts';
 import type { Confirmation } from './gate.ts';
 import { passGate } from './klipper-stopped.ts';
 import type { Kit } from './kit.ts';
-import { cutOffMemory } from './last-good.ts';
+import { cutOffMemory, isBeforeApplication } from './last-good.ts';
 import type { VisitOrder } from './place.ts';
 import { estimateMs, type FlashPlan } from './preflight.ts';
 import { closeReplacement, readImageOf, readReplacement, type Replacement } from './replacement.ts';
@@ -112,7 +114,10 @@ async function planFor(
     if (replacement.before === null) throw thrown;
     watch.note(`${asOctopusError(thrown).message}.`);
     const { record, bytes } = await readBackup(kit, board.name, replacement.before);
-    return { plan: planOfBackup(board, record, bytes, 'whole'), kind: 'rolled-back' };
+    // A bootloader may come back alone: with the application behind it nothing was done.
+    const { atBase } = contentsOf(board, { address: record.address, bytes });
+    const part = isBootloader(atBase) && isBeforeApplication(board, replacement) ? 'bootloader' : 'whole';
+    return { plan: planOfBackup(board, record, bytes, part), kind: 'rolled-back' };
   }
 }
 

@@ -190,6 +190,28 @@ describe('the last one that ran', () => {
     rig.bench.dispose();
   });
 
+  test('a bootloader that was cut off, its image gone too: the old one comes back, with nothing behind it', async () => {
+    const rig = await setUp();
+    const old = wholeFlash(rig).fill(0xff, split(rig));
+    await load(rig, [BASE, old]);
+    const before = await keepBytes(rig, BASE, old, { what: 'whole' });
+    const bytes = forgeKatapult({ mcu: mcuOf(rig) });
+    const options = { replaceBootloader: true, force: [] };
+    const plan = preflight(rig.place.board, { name: 'katapult.bin', bytes }, options);
+    await openReplacement(rig.kit, plan, { ...options, chipUid: null, before });
+    for (const key of await rig.kit.store.list('replacements'))
+      if (key.endsWith('.bin')) await rig.kit.store.remove(key);
+    await load(rig, [BASE, bytes.subarray(0, 2000).fill(0xff, 0, 64)]);
+    const order = { place: rig.place, confirm: ['cold', 'still'], isLeftByDeadJob: true } as const;
+    expect(await repair(rig.kit, order, () => {})).toMatchObject({ kind: 'rolled-back' });
+    expect(
+      wholeFlash(rig)
+        .subarray(0, split(rig))
+        .equals(old.subarray(0, split(rig))),
+    ).toBe(true);
+    rig.bench.dispose();
+  });
+
   test('after one that nobody saw to come to its end, and the board runs: what it has replaced', async () => {
     const rig = await setUp();
     await flashBytes(rig, klipperFor(rig, version('a')));
