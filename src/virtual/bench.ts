@@ -42,7 +42,8 @@ export interface BenchBoardOptions {
 }
 
 export interface BenchOptions extends BenchBoardOptions {
-  clock?: 'virtual' | 'real';
+  /** `hasty`: virtual, for a bench beside which nothing real is under way (`Pace`). */
+  clock?: 'virtual' | 'hasty' | 'real';
   times?: TimesName;
   /** Single times of the table, for a test that needs one to be special. */
   timesOverride?: Partial<BenchTimes>;
@@ -100,7 +101,10 @@ export interface VirtualBench {
 }
 
 export async function createBench(options: BenchOptions = {}): Promise<VirtualBench> {
-  const clock: BenchClock = options.clock === 'real' ? new RealClock() : new VirtualClock();
+  const clock: BenchClock =
+    options.clock === 'real'
+      ? new RealClock()
+      : new VirtualClock(options.clock === 'hasty' ? 'microtasks' : 'turns');
   const timesName = options.times ?? 'typical';
   const times = { ...TIMES[timesName], ...options.timesOverride };
   const faults: BenchFaults = {};

@@ -53,6 +53,7 @@ export class VirtualCan implements CanHost {
   readonly #options: CanOptions;
   readonly #board: BridgeBoard;
   readonly #boardName: string;
+  readonly #hadAdapter: boolean;
   #adapter: CanInterface | undefined;
   #adapterState: 'absent' | 'up' | 'down' = 'absent';
   #bridge: CanInterface | undefined;
@@ -91,6 +92,7 @@ export class VirtualCan implements CanHost {
       bitrate,
       ownedId: () => (board.isOwned() ? FIRST_NODE_ID : 0),
     });
+    this.#hadAdapter = via === 'adapter';
     if (via === 'adapter') this.#setAdapter(options.state ?? 'up');
   }
 
@@ -144,6 +146,11 @@ export class VirtualCan implements CanHost {
     this.#adapter?.end('gone');
     this.#adapter = undefined;
     this.#adapterState = 'absent';
+  }
+
+  /** It is set up again as udev and systemd-networkd do it. */
+  replugAdapter(): void {
+    if (this.#adapterState === 'absent' && this.#hadAdapter) this.#setAdapter('up');
   }
 
   /** The board left USB: its interface goes when the kernel has noticed, whatever was open on it. */

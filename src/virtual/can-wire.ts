@@ -14,9 +14,9 @@ const ERROR_BITS = 12 + 8;
 /**
  * What becomes of one frame that its sender takes for sent: nobody hears it (a controller that overruns, a driver that
  * drops), everybody hears it twice (a sender that missed its acknowledgement), a byte of its data is another (no CRC is
- * perfect, and no software), or the second half of its data is missing.
+ * perfect, and no software), the second half of its data is missing, or it comes late and all others behind it.
  */
-export type FrameFault = 'lost' | 'doubled' | 'corrupted' | 'cut';
+export type FrameFault = 'lost' | 'doubled' | 'corrupted' | 'cut' | { readonly lateMs: number };
 
 export interface CanFaults {
   /** Called for each frame that comes through, whoever sends it; `n` counts from 1 over the wire's life. */
@@ -29,6 +29,8 @@ export class CanWire {
   readonly #controllers = new Set<CanController>();
   #busy = false;
   #frames = 0;
+  /** Of the frame that has just come through: nothing overtakes it. */
+  #lateMs = 0;
 
   constructor(clock: BenchClock) {
     this.#clock = clock;
@@ -84,7 +86,8 @@ export class CanWire {
       (one) => one.isOnBus && !began.some(({ controller }) => controller === one),
     );
     const outcome = this.#judge(senders, others, bitrate);
-    const pause = outcome === 'sent' ? 0 : ERROR_BITS * (1000 / bitrate);
+    const pause = outcome === 'sent' ? this.#lateMs : ERROR_BITS * (1000 / bitrate);
+    this.#lateMs = 0;
     after(this.#clock, pause, () => {
       this.#busy = false;
       // A transmitter that nobody hears and that is error passive says the same for ever: nothing changes until
@@ -125,29 +128,23 @@ export class CanWire {
     for (const { controller } of heard) controller.succeeded();
     const [frame] = heard.map((one) => one.frame);
     // Two that say the same at the same time are heard once.
-    if (frame !== undefined)
-      for (const heardFrame of this.#spoil(frame))
-        for (const listener of listeners) listener.receive(heardFrame);
+    if (frame !== undefined) this.#deliver(frame, listeners);
     return 'sent';
   }
 
-  #spoil(frame: CanFrame): readonly CanFrame[] {
+  #deliver(frame: CanFrame, listeners: readonly CanController[]): void {
+    const hear = (frames: readonly CanFrame[]): void => {
+      for (const heard of frames)
+        for (const listener of listeners) if (listener.isOnBus) listener.receive(heard);
+    };
     this.#frames += 1;
-    const { id, data } = frame;
-    switch (this.faults.onFrame?.(this.#frames, frame)) {
-      case undefined:
-        return [frame];
-      case 'lost':
-        return [];
-      case 'doubled':
-        return [frame, frame];
-      case 'corrupted': {
-        const at = data.length >> 1;
-        return [{ id, data: data.map((byte, index) => (index === at ? byte ^ 0x10 : byte)) }];
-      }
-      case 'cut':
-        return [{ id, data: data.slice(0, data.length >> 1) }];
+    const fault = this.faults.onFrame?.(this.#frames, frame);
+    if (typeof fault !== 'object') {
+      hear(spoilt(frame, fault));
+      return;
     }
+    this.#lateMs = fault.lateMs;
+    after(this.#clock, fault.lateMs, () => hear([frame]));
   }
 }
 
@@ -156,6 +153,24 @@ interface Sender {
   readonly frame: CanFrame;
 }
 type Outcome = 'sent' | 'no-acknowledge' | 'disturbed';
+
+function spoilt(frame: CanFrame, fault: Exclude<FrameFault, object> | undefined): readonly CanFrame[] {
+  const { id, data } = frame;
+  switch (fault) {
+    case undefined:
+      return [frame];
+    case 'lost':
+      return [];
+    case 'doubled':
+      return [frame, frame];
+    case 'corrupted': {
+      const at = data.length >> 1;
+      return [{ id, data: data.map((byte, index) => (index === at ? byte ^ 0x10 : byte)) }];
+    }
+    case 'cut':
+      return [{ id, data: data.slice(0, data.length >> 1) }];
+  }
+}
 
 export function frameBits(frame: CanFrame): number {
   const dataBits = 8 * frame.data.length;

@@ -115,6 +115,7 @@ export class AcmPort {
       const packet = pipes.take(tty.into);
       if (packet === undefined) break;
       await this.#takes(this.#wireMs(packet.length) + (isFirst ? this.#usb.times.transferMs : 0));
+      await this.#takes(this.#attachment.answersFrom - this.#usb.clock.now());
       this.#partial.push(...packet);
       if (packet.length === PACKET && this.#partial.length < READ_BYTES) continue;
       this.arrived.push(...this.#partial.splice(0));

@@ -14,6 +14,12 @@ interface Sleeper {
  */
 const IDLE_TURNS = 4;
 
+/**
+ * How the clock waits for those who work to fall asleep. `turns`: the event loop turns meanwhile. `microtasks`: it does not,
+ * which is several times faster and right only where nothing real (a file, a socket, a timer) is under way beside the bench.
+ */
+export type Pace = 'turns' | 'microtasks';
+
 /** 2026-01-01T00:00:00Z: records made on the bench have the same date in every run. */
 const EPOCH_MS = 1_767_225_600_000;
 
@@ -25,6 +31,17 @@ export class VirtualClock implements Clock {
   #pumping = false;
   #stopped = false;
   readonly #sleepers: Sleeper[] = [];
+  readonly #idleTurnsMost: number;
+  readonly #next: (turn: () => void) => void;
+
+  constructor(pace: Pace = 'turns') {
+    this.#idleTurnsMost = pace === 'turns' ? IDLE_TURNS : 1;
+    // A tick that is asked for by a microtask comes when no microtask is left.
+    this.#next =
+      pace === 'turns'
+        ? (turn) => void setImmediate(turn)
+        : (turn) => queueMicrotask(() => process.nextTick(turn));
+  }
 
   now(): number {
     return this.#now;
@@ -61,6 +78,18 @@ export class VirtualClock implements Clock {
       this.#insert(sleeper);
       this.#stir();
     });
+  }
+
+  /** Runs `action` after `ms`; the returned function calls it off. */
+  after(ms: number, action: () => void): () => void {
+    const sleeper: Sleeper = {
+      at: this.#now + (ms > 0 ? ms : 0),
+      order: this.#order++,
+      wake: action,
+    };
+    this.#insert(sleeper);
+    this.#stir();
+    return () => this.#remove(sleeper);
   }
 
   /** Stops time while something real is under way: a file, a child process, a socket. */
@@ -103,24 +132,25 @@ export class VirtualClock implements Clock {
     // With nobody asleep, or time on hold, no turn is scheduled: the process may end.
     if (this.#pumping || this.#stopped || this.#holds > 0 || this.#sleepers.length === 0) return;
     this.#pumping = true;
-    setImmediate(() => this.#turn());
+    this.#next(this.#turn);
   }
 
-  #turn(): void {
-    this.#pumping = false;
-    if (this.#stopped || this.#holds > 0) return;
-    this.#idleTurns++;
-    if (this.#idleTurns >= IDLE_TURNS) {
-      this.#idleTurns = 0;
-      const next = this.#sleepers.shift();
-      if (next !== undefined) {
-        this.#now = next.at;
-        next.wake();
-      }
+  readonly #turn = (): void => {
+    // Whoever wakes here may sleep again at once: no second pump is started for him.
+    if (!this.#stopped && this.#holds === 0) {
+      this.#idleTurns++;
+      if (this.#idleTurns >= this.#idleTurnsMost) this.#wakeFirst();
     }
-    if (this.#sleepers.length === 0) return;
-    this.#pumping = true;
-    setImmediate(() => this.#turn());
+    this.#pumping = !this.#stopped && this.#holds === 0 && this.#sleepers.length > 0;
+    if (this.#pumping) this.#next(this.#turn);
+  };
+
+  #wakeFirst(): void {
+    this.#idleTurns = 0;
+    const first = this.#sleepers.shift();
+    if (first === undefined) return;
+    this.#now = first.at;
+    first.wake();
   }
 }
 
@@ -138,6 +168,7 @@ export interface BenchClock extends Clock {
 
 /** Runs `action` after `ms`; the returned function calls it off. */
 export function after(clock: Clock, ms: number, action: () => void): () => void {
+  if (clock instanceof VirtualClock) return clock.after(ms, action);
   const abort = new AbortController();
   clock.sleep(ms, abort.signal).then(action, (error: unknown) => {
     if (!(error instanceof Error) || error.name !== 'AbortError') throw error;

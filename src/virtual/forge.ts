@@ -28,6 +28,8 @@ export interface ForgeKlipper {
   /** Of the CAN bus; only a CAN node has it in its dictionary. */
   readonly canFrequency?: number;
   readonly sizeBytes?: number;
+  /** The marks of a Klipper closer together than any build has them, for whoever counts transfers: 6 KiB are enough. */
+  readonly isCompact?: boolean;
   readonly seed?: number;
   /** The crystal it was built for; another than the board's and it never enumerates. */
   readonly crystalHz?: number;
@@ -56,6 +58,10 @@ export const KATAPULT_VERSION = 'v0.0.1-109-g902f335';
 const FIRST_STAGE = [0x72, 0xb6, 0x02, 0x4b, 0x02, 0x4a, 0x9d, 0x46, 0x10, 0x47] as const;
 const SIGNATURE = Uint8Array.from(Buffer.from('CanBoot!', 'latin1'));
 
+const COMPACT_BYTES = 6 * 1024;
+const COMPACT_AT = { literal: 0x480, signature: 0x4c0, name: 0x500 } as const;
+const COMPACT = { reset: [0x400, 0x400], dictionaryAt: { usb: 0x600, bridge: 0x600, can: 0x600 } } as const;
+
 export function forgeKlipper(options: ForgeKlipper): Uint8Array {
   const mcu = forgeMcu(options.mcu);
   const link = options.linkAddress ?? APP_ADDRESS[mcu];
@@ -63,8 +69,9 @@ export function forgeKlipper(options: ForgeKlipper): Uint8Array {
   const transport = options.transport ?? 'usb';
   const version = options.version ?? NEW_KLIPPER;
   const seed = options.seed ?? 1;
-  const shape = KLIPPER_SHAPES[mcu];
-  const size = options.sizeBytes ?? shape.sizes[transport][bare ? 1 : 0];
+  const isCompact = options.isCompact === true && KLIPPER_SHAPES[mcu].copied === undefined;
+  const shape = isCompact ? { ...KLIPPER_SHAPES[mcu], ...COMPACT } : KLIPPER_SHAPES[mcu];
+  const size = options.sizeBytes ?? (isCompact ? COMPACT_BYTES : shape.sizes[transport][bare ? 1 : 0]);
   const image = new ForgedImage(size, seed, `klipper ${mcu} ${version} ${transport} ${link}`);
   const dictionary = forgeDictionary({
     mcu,
@@ -83,7 +90,7 @@ export function forgeKlipper(options: ForgeKlipper): Uint8Array {
   image.word(reset + 12, stackTop);
   image.word(reset + 16, (link + reset + (copied === undefined ? -0x180 : 0x14)) | 1);
   if (copied === undefined) {
-    image.word(0x5a10, link + dictionaryAt);
+    image.word(isCompact ? COMPACT_AT.literal : 0x5a10, link + dictionaryAt);
   } else {
     // Stage two copies what follows to RAM; the code there reaches the dictionary where it then lies.
     image.put(reset + 0x14, loads(reset + 0x14, 0x270, 3));
@@ -93,8 +100,8 @@ export function forgeKlipper(options: ForgeKlipper): Uint8Array {
     image.word(0x2430, copied.to + dictionaryAt - copied.from);
   }
   // Every offset build holds the signature as a literal, since it looks for a Katapult before it.
-  if (!bare) image.put(0x61c0, SIGNATURE);
-  if (transport !== 'can') image.utf16(0x6200, 'Klipper');
+  if (!bare) image.put(isCompact ? COMPACT_AT.signature : 0x61c0, SIGNATURE);
+  if (transport !== 'can') image.utf16(isCompact ? COMPACT_AT.name : 0x6200, 'Klipper');
   image.put(dictionaryAt, dictionary);
   const body = seal(image, link, options.crystalHz ?? CRYSTAL_HZ[mcu]);
   return bare ? withBoot2(mcu, body) : body;

@@ -47,6 +47,13 @@ export class VirtualGpio implements GpioHost {
     }
   }
 
+  /** The host is off: nothing drives its pins, and what held them is gone. */
+  hostDown(): void {
+    for (const lines of this.#boards)
+      for (const pin of Object.keys(lines.pins())) lines.drivePin(pin, 'floating');
+    this.#held.clear();
+  }
+
   #open(pins: LinePins): GpioLines {
     if (this.refuse !== undefined) {
       throw new OctopusError(this.refuse, 'the GPIO chip cannot be opened', {

@@ -1,5 +1,6 @@
 // Virtual bench, firmware on USB: Klipper as CDC-ACM or as bridge, and what all of them are called.
 
+import type { ByteDirection } from './byte-faults.ts';
 import { after, type BenchClock } from './clock.ts';
 import { KlipperMcu } from './klipper-mcu.ts';
 import type { FirmwareSettings } from './firmware-settings.ts';
@@ -44,12 +45,15 @@ export function createKlipperUsb(options: {
   /** bootloader_request, by 1200 baud and DTR low (src/generic/usb_cdc.c, check_reboot). */
   onTouch?: () => void;
   touchSees?: FirmwareSettings['touchSees'];
+  /** A message between the host and it, as it comes out at the other end. */
+  disturb?: (direction: ByteDirection, message: Uint8Array) => readonly Uint8Array[];
 }): UsbFunction {
-  const { clock } = options;
+  const { clock, disturb = (_direction, message) => [message] } = options;
   let stopped = false;
   const emit = (block: Uint8Array): void => {
     after(clock, REPLY_MS, () => {
-      if (!stopped) cdc.send(block);
+      if (stopped) return;
+      for (const one of disturb('in', block)) cdc.send(one);
     });
   };
   const firmware = new KlipperMcu(options.dictionary, () => clock.now(), emit);
@@ -67,8 +71,17 @@ export function createKlipperUsb(options: {
     },
     looksEarly: options.touchSees === 'coding-before',
   });
+  const { pipes } = cdc;
   return {
     ...cdcDevice(facts, cdc),
+    pipes: {
+      ...pipes,
+      out: async (address, bytes, signal) => {
+        let status: 'ok' | 'stall' = 'ok';
+        for (const one of disturb('out', bytes)) status = await pipes.out(address, one, signal);
+        return status;
+      },
+    },
     stop: () => {
       stopped = true;
       cdc.unplugged();

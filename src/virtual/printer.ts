@@ -112,6 +112,22 @@ export class VirtualPrinter implements Printer {
     for (const listener of this.#foreignStartListeners) listener();
   }
 
+  /** The host's power goes, and with it Moonraker and Klipper, whoever had stopped or started that. */
+  hostDown(): void {
+    this.unreachable = true;
+    this.#running = false;
+    this.#connected = false;
+    this.#lost = false;
+    this.#held = false;
+    this.#foreignStartListeners.clear();
+  }
+
+  /** The host has booted: both units are enabled, so both run. */
+  hostUp(): void {
+    this.unreachable = false;
+    this.#run();
+  }
+
   async setPower(device: string, state: 'on' | 'off'): Promise<void> {
     await Promise.resolve();
     this.#check();

@@ -35,7 +35,7 @@ export interface Machine {
   systemReset(): void;
   /** A jump to the ROM's bootloader, no reset. */
   startRom(): void;
-  /** A message between the host and Katapult on USB, as it comes out at the other end. */
+  /** A message between the host and a tty of ours on USB, as it comes out at the other end. */
   disturb(direction: ByteDirection, message: Uint8Array): readonly Uint8Array[];
   /** A program of a CAN build is up; without a wire nothing comes of it. */
   joinCan(guest: CanGuest): void;
@@ -218,7 +218,10 @@ export class Programs {
     this.#machine.later(times.klipperStartMs, () => {
       if (transport === 'usb') {
         const { touchSees } = settings;
-        socket.show(() => createKlipperUsb({ clock, mcu, uid: data.uid, dictionary, onTouch, touchSees }));
+        const disturb: Machine['disturb'] = (direction, message) => this.#machine.disturb(direction, message);
+        socket.show(() =>
+          createKlipperUsb({ clock, mcu, uid: data.uid, dictionary, onTouch, touchSees, disturb }),
+        );
       } else if (transport === 'bridge') {
         socket.show(() => createBridgeUsb(clock, mcu, data.uid));
       } else if (transport === 'can') {

@@ -14,6 +14,7 @@ export class MemoryStore implements Store {
   readonly #clock: BenchClock;
   readonly #disk = new Map<string, Uint8Array>();
   #life = 0;
+  #landing: 'old' | 'new' = 'old';
 
   constructor(clock: BenchClock) {
     this.#clock = clock;
@@ -32,10 +33,9 @@ export class MemoryStore implements Store {
     if (this.failWrites) throw failed(key, 'no space left on device');
     if (this.flushMs > 0) await this.#clock.sleep(this.flushMs);
     else await Promise.resolve();
-    // The power went in between: the old bytes stay, whole, and nobody is told.
-    if (life !== this.#life) return new Promise<void>(() => {});
-    this.#disk.set(key, copy);
-    return undefined;
+    // The power went in between: the old bytes stay, or the new ones are there, whole, and nobody is told.
+    if (life === this.#life || this.#landing === 'new') this.#disk.set(key, copy);
+    return life === this.#life ? undefined : new Promise<void>(() => {});
   }
 
   async list(prefix: string): Promise<readonly string[]> {
@@ -50,8 +50,9 @@ export class MemoryStore implements Store {
     this.#disk.delete(key);
   }
 
-  /** The host's power goes: writes under way are lost, what was resolved stays. */
-  loseUnflushed(): void {
+  /** The host's power goes: writes under way are lost, or have just landed; what was resolved stays. */
+  loseUnflushed(landing: 'old' | 'new' = 'old'): void {
+    this.#landing = landing;
     this.#life++;
   }
 }

@@ -22,6 +22,8 @@ export class Attachment {
   ttyPath: string | undefined;
   /** Clock time from which udev lets a user open it. */
   openableAt = 0;
+  /** Clock time until which nothing of its tty reaches the host: a fault. */
+  answersFrom = 0;
   /** A DFU opener or a tty opener; one at a time. */
   opened = false;
   /** EP0 carries one request after the other. */

@@ -11,9 +11,18 @@ import { OpenedDfu, TransferCounter } from './usb-transfer.ts';
 
 /**
  * What goes wrong with one control transfer: the chip never sees it (`stall`, `timeout`), does the work and the
- * answer is lost (`lost-answer`), the cable comes out before it, or the board's power goes before it.
+ * answer is lost (`lost-answer`), late, or has a wrong bit in its middle (`flipped`), the chip is asked twice and answers
+ * twice (`doubled`), the cable comes out before it, or the board's power goes before it.
  */
-export type TransferFault = 'unplug' | 'stall' | 'timeout' | 'lost-answer' | 'power-cut';
+export type TransferFault =
+  | 'unplug'
+  | 'stall'
+  | 'timeout'
+  | 'lost-answer'
+  | 'doubled'
+  | 'flipped'
+  | 'power-cut'
+  | { readonly lateMs: number };
 
 export interface BenchFaults {
   /** Called before each control transfer of an opened device; `n` counts from 1 over the bench's life. */
@@ -21,8 +30,8 @@ export interface BenchFaults {
     | ((n: number, setup: SetupPacket, data: Uint8Array, busPath: string) => TransferFault | undefined)
     | undefined;
   /**
-   * Called before each write() that reaches a Katapult on USB, and before each answer that it sends; `n` counts both from
-   * 1 over the bench's life.
+   * Called before each write() that reaches a Katapult or a Klipper on USB, and before each answer that it sends; `n` counts
+   * both from 1 over the bench's life.
    */
   beforeBytes?:
     | ((n: number, direction: ByteDirection, bytes: Uint8Array, busPath: string) => ByteFault | undefined)
@@ -34,7 +43,7 @@ export interface BenchFaults {
 /** bInterfaceClass values are the device's secret here; what carries a tty belongs to cdc_acm. */
 export class VirtualUsb implements UsbBus {
   readonly transfers = new TransferCounter();
-  /** Messages to and from Katapult so far. */
+  /** Messages to and from the boards' ttys so far. */
   messages = 0;
   readonly faults: BenchFaults;
   readonly clock: BenchClock;
@@ -129,11 +138,18 @@ export class VirtualUsb implements UsbBus {
     owner: UsbOwner,
   ): readonly Uint8Array[] {
     const fault = this.faults.beforeBytes?.(++this.messages, direction, message.slice(), busPath);
+    if (typeof fault === 'object' && 'lateMs' in fault && direction === 'in')
+      this.#holdIn(busPath, fault.lateMs);
     if (fault === 'power-cut') owner.powerCut();
     else if (fault === 'unplug') owner.unplug();
     else return disturbed(fault, message);
     // An answer waits in the chip until somebody comes for it; a chip without power has none.
     return fault === 'unplug' && direction === 'in' ? [message] : [];
+  }
+
+  #holdIn(busPath: string, ms: number): void {
+    const attachment = this.visible().find((one) => one.busPath === busPath);
+    if (attachment !== undefined) attachment.answersFrom = this.clock.now() + ms;
   }
 
   freeTty(attachment: Attachment): void {

@@ -117,6 +117,11 @@ export class OpenedDfu implements UsbDfuDevice {
         return 'timeout';
       case 'lost-answer':
         return this.#carry(packet, data, timeoutMs, true);
+      case 'doubled':
+        await this.#carry(packet, data, timeoutMs, false);
+        return this.#carry(packet, data, timeoutMs, false);
+      case 'flipped':
+        return flipped(await this.#carry(packet, data, timeoutMs, false));
       case 'unplug':
         owner?.unplug();
         break;
@@ -125,8 +130,18 @@ export class OpenedDfu implements UsbDfuDevice {
         break;
       case undefined:
         break;
+      default:
+        return this.#late(this.#carry(packet, data, timeoutMs, false), fault.lateMs, timeoutMs);
     }
     return this.#carry(packet, data, timeoutMs, false);
+  }
+
+  /** The next one waits for it: endpoint 0 carries one transfer after the other. */
+  async #late<T>(carried: Promise<T>, lateMs: number, timeoutMs: number): Promise<T | 'timeout'> {
+    const answer = await carried;
+    await this.#usb.clock.sleep(Math.min(lateMs, timeoutMs));
+    if (this.#attachment.state === 'left') throw this.#attachment.gone();
+    return lateMs < timeoutMs ? answer : 'timeout';
   }
 
   #carry(
@@ -170,6 +185,13 @@ export class OpenedDfu implements UsbDfuDevice {
       );
     });
   }
+}
+
+/** Only what the device says can be misheard. */
+function flipped<T>(answer: T | Uint8Array): T | Uint8Array {
+  if (!(answer instanceof Uint8Array)) return answer;
+  const middle = answer.length >> 1;
+  return answer.map((byte, at) => (at === middle ? byte ^ 0x04 : byte));
 }
 
 function packetOf(setup: ControlSetup, direction: number, length: number): SetupPacket {

@@ -46,3 +46,39 @@ test.each<[FrameFault | undefined, number, string[], number[]]>([
   const { heard, counted, frames } = await askWith(fault, n);
   expect([heard, counted, frames]).toEqual([expected, ids, ids.length]);
 });
+
+test('a late frame comes late, and nothing overtakes it', async () => {
+  const bench = await createBench({ times: 'zero', can: { nodes: [{ uuid: UUID }] } });
+  benches.push(bench);
+  bench.can.wire.faults.onFrame = (n) => (n === 1 ? { lateMs: 300 } : undefined);
+  const heard: number[] = [];
+  const bus = await bench.can.open('can0');
+  const other = await bench.can.open('can0');
+  other.onFrame(({ id }) => heard.push(id));
+  const began = bench.clock.now();
+  let answeredAt = 0;
+  bus.onFrame(() => (answeredAt ||= bench.clock.now() - began));
+  await bus.send(QUERY);
+  await bus.send({ id: 0x123, data: Uint8Array.of(1) });
+  await bench.clock.sleep(250);
+  expect(answeredAt).toBe(0);
+  await bench.clock.sleep(100);
+  expect(answeredAt).toBeGreaterThanOrEqual(300);
+  expect(bench.can.wire.frames).toBe(3);
+});
+
+test('an adapter that was pulled out and is plugged in again is a new interface', async () => {
+  const bench = await createBench({ times: 'zero', can: { nodes: [{ uuid: UUID }] } });
+  benches.push(bench);
+  const old = await bench.can.open('can0');
+  bench.can.unplugAdapter();
+  await expect(bench.can.open('can0')).rejects.toMatchObject({ code: 'no-hardware' });
+  bench.can.replugAdapter();
+  await expect(old.send(QUERY)).rejects.toMatchObject({ code: 'no-device' });
+  const bus = await bench.can.open('can0');
+  const heard: number[] = [];
+  bus.onFrame(({ id }) => heard.push(id));
+  await bus.send(QUERY);
+  await bench.clock.sleep(20);
+  expect(heard).toEqual([0x3f1]);
+});

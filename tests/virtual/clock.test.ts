@@ -62,3 +62,41 @@ test('the date runs with the clock', async () => {
   await clock.sleep(3_600_000);
   expect(clock.date() - before).toBe(3_600_000);
 });
+
+test.each(['turns', 'microtasks'] as const)(
+  'pace %s: whoever wakes has done all that he can do without sleeping before time goes on',
+  async (pace) => {
+    const clock = new VirtualClock(pace);
+    const seen: string[] = [];
+    // Timers that set timers must not make the clock run ahead of those who answer by promises.
+    const tick = (left: number): void => {
+      if (left > 0) after(clock, 1, () => tick(left - 1));
+    };
+    const worker = async (name: string): Promise<void> => {
+      for (let n = 0; n < 20; n++) {
+        await clock.sleep(1);
+        const at = clock.now();
+        for (let hop = 0; hop < 50; hop++) await Promise.resolve();
+        if (clock.now() !== at) seen.push(`${name} was overtaken at ${at}`);
+      }
+    };
+    tick(40);
+    tick(40);
+    await Promise.all([worker('a'), worker('b')]);
+    expect([seen, clock.now()]).toEqual([[], 20]);
+  },
+);
+
+test('at the pace of microtasks the event loop does not turn', async () => {
+  const clock = new VirtualClock('microtasks');
+  let isOver = false;
+  let turns = 0;
+  const count = (): void => {
+    turns += 1;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  for (let n = 0; n < 100; n++) await clock.sleep(1);
+  isOver = true;
+  expect(turns).toBeLessThan(2);
+});

@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { inflateSync } from 'node:zlib';
+import { recognizeAt } from '../../src/firmware/recognize.ts';
 import {
   forgeDeployer,
   forgeKatapult,
@@ -85,4 +86,18 @@ test('sizes are those of real builds unless asked otherwise', () => {
   expect(forgeKlipper({ mcu: 'stm32f446xx', sizeBytes: 46 * 1024 })).toHaveLength(46 * 1024);
   expect(MCUS.map((mcu) => forgeStockBootloader({ mcu }).length)).toEqual([32464, 28944, 30760, 27216]);
   expect(MCUS.map((mcu) => forgeKatapult({ mcu }).length)).toEqual([5148, 5052, 5052, 5756]);
+});
+
+test.each(MCUS)('a compact klipper of %s is one to whoever looks at it', async (mcu) => {
+  const linkAddress = APP[mcu];
+  const image = forgeKlipper({ mcu, linkAddress, isCompact: true, version: 'v1.2.3' });
+  expect(image).toHaveLength(6 * 1024);
+  expect(recognizeAt(image, linkAddress)).toMatchObject({
+    kind: 'klipper',
+    version: 'v1.2.3',
+    mcu,
+    linkAddress,
+    transport: 'usb',
+    damage: null,
+  });
 });

@@ -392,4 +392,33 @@ describe('the tty', () => {
     await expect(talk(one, VECTOR.connect)).rejects.toMatchObject({ code: 'device-gone' });
     expect(one.board.powered).toBe(false);
   });
+
+  test('a late answer comes late, whole, and before the next one', async () => {
+    const one = await bench({ state: 'katapult-empty' });
+    one.faults.beforeBytes = (n) => (n === 2 ? { lateMs: 500 } : undefined);
+    const port = await one.serial.open(await tty(one));
+    const began = one.clock.now();
+    await port.write(bytes(VECTOR.eof));
+    expect(await port.read(400)).toBeUndefined();
+    await port.write(bytes(VECTOR.eof));
+    expect(hex((await port.read(1000)) ?? new Uint8Array(0))).toBe(ackOf(0x13, 0));
+    expect(one.clock.now() - began).toBeGreaterThanOrEqual(500);
+    expect(hex((await port.read(1000)) ?? new Uint8Array(0))).toBe(ackOf(0x13, 0));
+    await port.close();
+  });
+
+  test("Klipper's messages are counted and spoilt like Katapult's", async () => {
+    const one = await bench({ state: 'katapult' });
+    const seen: string[] = [];
+    one.faults.beforeBytes = (_n, direction, message) => {
+      seen.push(`${direction} ${hex(message)}`);
+      return seen.length === 1 ? 'lost' : undefined;
+    };
+    // An empty block with a number that is not its turn: told the right one.
+    const empty = '05150c2e7e';
+    expect(await talk(one, empty)).toBe('');
+    expect(seen).toEqual([`out ${empty}`]);
+    expect(await talk(one, empty)).not.toBe('');
+    expect(seen).toHaveLength(3);
+  });
 });

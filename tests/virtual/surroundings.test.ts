@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { createBench } from '../../src/virtual/bench.ts';
 import { loadVirtualBoard, virtualBoardNames } from '../../src/virtual/board-data.ts';
 import { VirtualClock } from '../../src/virtual/clock.ts';
+import { hostDown, hostUp } from '../../src/virtual/host-power.ts';
 import { MemoryLocks } from '../../src/virtual/locks.ts';
 import { MemoryStore } from '../../src/virtual/store.ts';
 
@@ -55,6 +56,10 @@ test('the store keeps whole values, lists them sorted, and loses what was not fl
   store.loseUnflushed();
   await clock.sleep(100);
   expect([resolved, await store.read('b/1')]).toEqual([false, Uint8Array.of(1)]);
+  void store.write('b/1', Uint8Array.of(8));
+  store.loseUnflushed('new');
+  await clock.sleep(100);
+  expect(await store.read('b/1')).toEqual(Uint8Array.of(8));
   await store.remove('b/1');
   expect(await store.read('b/1')).toBeUndefined();
   await expect(store.read('../etc')).rejects.toMatchObject({ code: 'store-failed' });
@@ -70,4 +75,30 @@ test('a lock has one holder, and giving it back twice frees nobody else', async 
   await locks.acquire('octopus');
   await release();
   expect(locks.holds('octopus')).toBe(true);
+});
+
+test('the host loses its power and boots: pins float, USB and CAN go and come, Klipper runs whoever had stopped it', async () => {
+  const bench = await createBench({ can: { nodes: [{}] } });
+  await bench.printer.stopKlipper();
+  const lines = await bench.gpio.open({ boot0: 'gpio26', nrst: 'gpio19' });
+  await lines.set({ boot0: 'high', nrst: 'low' });
+  bench.store.flushMs = 50;
+  void bench.store.write('key', Uint8Array.of(1));
+  hostDown(bench, 'old');
+  await bench.clock.sleep(1000);
+  expect(bench.lines.pins()).toEqual({ gpio26: 'floating', gpio19: 'floating' });
+  expect(await bench.usb.list()).toEqual([]);
+  expect([bench.board.powered, bench.board.running.kind]).toEqual([true, 'klipper']);
+  await expect(bench.can.open('can0')).rejects.toMatchObject({ code: 'no-hardware' });
+  await expect(bench.printer.read()).rejects.toMatchObject({ code: 'printer-unreachable' });
+  expect(await bench.store.read('key')).toBeUndefined();
+  hostUp(bench);
+  await bench.settle();
+  expect(await bench.usb.list()).toHaveLength(1);
+  await (await bench.can.open('can0')).close();
+  expect(bench.printer.serviceRunning).toBe(true);
+  expect(await bench.printer.verdict(30_000)).toMatchObject({ state: 'ready' });
+  // What held the pins is gone.
+  await (await bench.gpio.open({ boot0: 'gpio26', nrst: 'gpio19' })).close();
+  bench.dispose();
 });

@@ -163,3 +163,45 @@ test('a request outlasts its time-out, and the next one waits until the chip is 
   expect(bench.clock.now() - before).toBeGreaterThan(500);
   expect(bench.flash.peek(0x0802_0000, 16)).toEqual(new Uint8Array(16).fill(0xff));
 });
+
+test('a doubled request: the chip answers twice, and the second answer is taken', async () => {
+  const { bench, info } = await romBench();
+  const dfu = await bench.usb.openDfu(info);
+  // GETSTATUS in dfuERROR changes nothing, a DNLOAD in dfuDNLOAD-SYNC is refused.
+  await dfu.controlOut({ ...GETSTATUS, request: 4 }, new Uint8Array(0), 1000);
+  bench.faults.beforeTransfer = () => 'doubled';
+  const setAddress = Uint8Array.of(0x21, 0, 0, 0, 8);
+  expect(await dfu.controlOut({ ...GETSTATUS, request: 1 }, setAddress, 1000)).toBe('stall');
+});
+
+test('a flipped answer has one wrong bit; what the host sends is not flipped', async () => {
+  const { bench, info } = await romBench();
+  const dfu = await bench.usb.openDfu(info);
+  const plain = await dfu.controlIn(GETSTATUS, 6, 1000);
+  bench.faults.beforeTransfer = () => 'flipped';
+  const flipped = await dfu.controlIn(GETSTATUS, 6, 1000);
+  if (typeof plain === 'string' || typeof flipped === 'string') throw new Error('no answer');
+  const wrong = [...plain].map((byte, at) => byte ^ (flipped[at] ?? 0));
+  expect(wrong).toEqual([0, 0, 0, 4, 0, 0]);
+  expect(await dfu.controlOut({ ...GETSTATUS, request: 4 }, new Uint8Array(0), 1000)).toBe('ok');
+});
+
+test.each([
+  [400, 1000, 'an answer'],
+  [1000, 1000, 'timeout'],
+] as const)(
+  '%d ms late where %d ms are waited: %s, and the next one waits for it',
+  async (lateMs, timeoutMs, expected) => {
+    const { bench, info } = await romBench();
+    const dfu = await bench.usb.openDfu(info);
+    bench.faults.beforeTransfer = (n) => (n === 1 ? { lateMs } : undefined);
+    const began = bench.clock.now();
+    const [first] = await Promise.all([
+      dfu.controlIn(GETSTATUS, 6, timeoutMs),
+      dfu
+        .controlIn(GETSTATUS, 6, timeoutMs)
+        .then(() => expect(bench.clock.now() - began).toBeGreaterThanOrEqual(lateMs)),
+    ]);
+    expect(typeof first === 'string' ? first : 'an answer').toBe(expected);
+  },
+);
