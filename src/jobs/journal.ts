@@ -141,7 +141,8 @@ export function isDead(pages: JournalPages): boolean {
 /** The power device that the job of `pages` has switched off and not on again. */
 export function leftPowerOff(pages: JournalPages): string | undefined {
   const last = pages.steps.findLast(({ kind }) => kind === 'power');
-  return last?.state === 'off' && pages.powerOn !== true ? last.device : undefined;
+  const isOn = last?.state === 'on' && !isUncertain(pages, last);
+  return last === undefined || isOn || pages.powerOn === true ? undefined : last.device;
 }
 
 /**
@@ -150,7 +151,13 @@ export function leftPowerOff(pages: JournalPages): string | undefined {
  */
 export function leftKlipperStopped(pages: JournalPages): boolean {
   const last = pages.steps.findLast(({ kind }) => kind.endsWith('-klipper'));
-  return last?.kind === 'stop-klipper' && pages.klipperStarted !== true;
+  const isStarted = last?.kind === 'start-klipper' && !isUncertain(pages, last);
+  return last !== undefined && !isStarted && pages.klipperStarted !== true;
+}
+
+/** On record before it is done: the last step of a job that died may never have been. Done twice it does no harm. */
+function isUncertain(pages: JournalPages, step: JournalPages['steps'][number]): boolean {
+  return pages.endedAs === null && step === pages.steps.at(-1);
 }
 
 /** Notes that Klipper runs again after such a job. */

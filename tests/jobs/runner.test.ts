@@ -1,7 +1,7 @@
 // Jobs on a board: one at a time, every step on disk before it is done, the lock free at every end.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OctopusError } from '../../src/errors.ts';
-import { Journal, leftKlipperStopped, unfinishedJob } from '../../src/jobs/journal.ts';
+import { Journal, leftKlipperStopped, leftPowerOff, unfinishedJob } from '../../src/jobs/journal.ts';
 import { startJob, type JobOrder } from '../../src/jobs/runner.ts';
 import { createBench, type VirtualBench } from '../../src/virtual/bench.ts';
 
@@ -160,11 +160,31 @@ describe('Klipper that a job has left stopped', () => {
 
   test('is told from the last word about it, whether the job died or ended', () => {
     expect(leftKlipperStopped(journal(['stop-klipper', 'boot']))).toBe(true);
-    expect(leftKlipperStopped(journal(['stop-klipper', 'start-klipper']))).toBe(false);
-    // Its start failed at the end.
     const ended = { endedAs: 'done' as const };
+    expect(leftKlipperStopped(journal(['stop-klipper', 'start-klipper'], ended))).toBe(false);
+    // Its start failed at the end.
     expect(leftKlipperStopped(journal(['stop-klipper', 'start-klipper', 'stop-klipper'], ended))).toBe(true);
     expect(leftKlipperStopped(journal(['stop-klipper'], { klipperStarted: true }))).toBe(false);
     expect(leftKlipperStopped(journal([]))).toBe(false);
+  });
+
+  test('a job that died when its start was on record may not have started it', () => {
+    const last = ['stop-klipper', 'start-klipper'] as const;
+    expect(leftKlipperStopped(journal(last))).toBe(true);
+    expect(leftKlipperStopped(journal(last, { klipperStarted: true }))).toBe(false);
+    expect(leftKlipperStopped(journal([...last, 'boot']))).toBe(false);
+  });
+
+  test('so it is with a power device', () => {
+    const power = (...states: ('on' | 'off')[]) => ({
+      ...journal([]),
+      steps: states.map((state, atMs) => ({ atMs, kind: 'power' as const, device: 'psu', state })),
+    });
+    expect(leftPowerOff(power('off'))).toBe('psu');
+    expect(leftPowerOff(power('off', 'on'))).toBe('psu');
+    expect(leftPowerOff({ ...power('off', 'on'), endedAs: 'failed' })).toBeUndefined();
+    expect(leftPowerOff({ ...power('off', 'on'), powerOn: true })).toBeUndefined();
+    const { steps } = journal(['start-klipper']);
+    expect(leftPowerOff({ ...power(), steps: [...power('off', 'on').steps, ...steps] })).toBeUndefined();
   });
 });
