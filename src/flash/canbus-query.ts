@@ -26,9 +26,6 @@ export interface Answers {
   readonly troubles: ReadonlySet<CanTrouble>;
 }
 
-/** The lock of what has a CAN bus for itself: of two at once each would take the other's answers for its own. */
-export const lockOfBus = (interfaceName: string) => `can:${interfaceName}`;
-
 /**
  * Ends 250 ms after the last answer, and 900 ms after it began where the bus is never silent or takes no query.
  * Throws `no-hardware`, `no-device` when the query cannot be sent, `device-gone` when the interface goes.

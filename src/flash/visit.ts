@@ -2,7 +2,7 @@
 // Klipper started again. Whatever happens, the lines float, the board is out of its bootloader where firmware is whole,
 // and Klipper runs.
 import { recall, type BoardMemory } from './board-memory.ts';
-import { lockOfBus } from './canbus-query.ts';
+import { aloneOnBus } from './bus-lock.ts';
 import { refuseRomAgain } from './confirm.ts';
 import type { ForeignStarts } from './foreign-starts.ts';
 import { withHeatersOff } from './heaters.ts';
@@ -76,18 +76,7 @@ export async function visitBootloader<T, R>(
       );
     };
     const inLines = () =>
-      pins === undefined ? alone(kit, way.node, () => visit(undefined)) : withLines(kit, pins, visit);
+      aloneOnBus(kit, way.node, () => (pins === undefined ? visit(undefined) : withLines(kit, pins, visit)));
     return way.entersRom ? withHeatersOff(kit, place, watch, inLines, isStillInRom) : inLines();
   });
-}
-
-/** A node has its bus for itself: two in Katapult would have the same id. Throws `busy`. */
-async function alone<T>(kit: VisitKit, node: CanPlace | undefined, work: () => Promise<T>): Promise<T> {
-  if (node === undefined) return work();
-  const release = await kit.locks.acquire(lockOfBus(node.interfaceName));
-  try {
-    return await work();
-  } finally {
-    await release();
-  }
 }

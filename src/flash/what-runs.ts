@@ -1,6 +1,7 @@
 // What a board does now, without a word about what it should do: does it run, and is it in a bootloader?
 import { asOctopusError } from '../errors.ts';
 import { recall } from './board-memory.ts';
+import { aloneOnBus } from './bus-lock.ts';
 import { boardOnUsb } from './board-on-usb.ts';
 import { ANSWER_MS, CanAdmin } from './can-admin.ts';
 import { canNodeOf } from './can-place.ts';
@@ -10,6 +11,7 @@ import { passGate, withKlipperStopped } from './klipper-stopped.ts';
 import type { Kit } from './kit.ts';
 import type { BoardPlace, VisitOrder } from './place.ts';
 import type { VisitKit } from './stay.ts';
+import { clearKatapultNodeIds } from '../protocol/klipper-can.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import { usbKind, type UsbKind } from './watch-usb.ts';
 
@@ -33,7 +35,10 @@ export async function whatRuns(
   return withKlipperStopped(kit, order, watch, signal, async (klipper) => {
     try {
       const node = await canNodeOf(kit, order.place);
-      if (node !== undefined) return `Klipper ${await askVersionOnCan(kit, node, signal)} on ${node.uuid}`;
+      if (node !== undefined) {
+        const said = await aloneOnBus(kit, node, () => askVersionOnCan(kit, node, signal));
+        return `Klipper ${said} on ${node.uuid}`;
+      }
       const seen = await onUsb(kit, order.place);
       if (seen?.ttyPath === undefined) return kind === 'klipperBridge' ? 'Klipper USB-CAN bridge' : undefined;
       return `Klipper ${await askVersion(kit, seen.ttyPath, () => klipper.settled())} on ${seen.ttyPath}`;
@@ -62,7 +67,10 @@ async function versionInKlipper(
   }
 }
 
-/** A node in Katapult answers as such; one that talks to Klipper's host answers nobody else. */
+/**
+ * A node in Katapult answers as such, or is silent with the id that a dead job gave it: then the ids of all Katapults are
+ * taken back. One that talks to Klipper's host answers nobody else. Throws `busy` where another job has the bus.
+ */
 export async function isInBootloader(
   kit: VisitKit,
   place: BoardPlace,
@@ -72,13 +80,19 @@ export async function isInBootloader(
   if (isBootloader(kind)) return true;
   const node = await canNodeOf(kit, place).catch(() => undefined);
   if (node === undefined) return false;
-  const bus = await kit.can.open(node.interfaceName).catch(() => undefined);
-  if (bus === undefined) return false;
-  try {
-    return (await new CanAdmin(kit, bus, node, signal).ask(ANSWER_MS)) === 'katapult';
-  } finally {
-    await bus.close();
-  }
+  return aloneOnBus(kit, node, async () => {
+    const bus = await kit.can.open(node.interfaceName).catch(() => undefined);
+    if (bus === undefined) return false;
+    try {
+      const admin = new CanAdmin(kit, bus, node, signal);
+      const first = await admin.ask(ANSWER_MS);
+      if (first !== undefined) return first === 'katapult';
+      await admin.send(clearKatapultNodeIds());
+      return (await admin.ask(ANSWER_MS)) === 'katapult';
+    } finally {
+      await bus.close();
+    }
+  });
 }
 
 const isBootloader = (kind: UsbKind | undefined): boolean => kind === 'romDfu' || kind === 'katapult';

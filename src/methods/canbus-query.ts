@@ -1,7 +1,8 @@
 // octopus.canbus_query
 import { asOctopusError } from '../errors.ts';
 import { takeCensus } from '../flash/bus-census.ts';
-import { askUnassigned, lockOfBus } from '../flash/canbus-query.ts';
+import { aloneOnBus } from '../flash/bus-lock.ts';
+import { askUnassigned } from '../flash/canbus-query.ts';
 import { refuseWhileWorking } from '../flash/gate.ts';
 import type { Kit } from '../flash/kit.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
@@ -15,17 +16,14 @@ export const canbusQuery = defineMethod({
   needs: 'board',
   parameters: { interface: interfaceName },
   async run({ kit }, { interface: name }, _report, signal) {
-    const release = await kit.locks.acquire(lockOfBus(name));
-    try {
+    return aloneOnBus(kit, { interfaceName: name }, async () => {
       const { state, known } = await askPrinter(kit);
       const answers = await askUnassigned(kit, name, signal);
       const census = takeCensus(name, answers, known, await devicesOf(kit));
       const here = known.filter(({ interfaceName: one }) => one === name);
       const { nodes, usb } = census;
       return { interface: name, nodes, usb, notes: busNotes(name, state, answers, here, census) };
-    } finally {
-      await release();
-    }
+    });
   },
 });
 

@@ -3,8 +3,9 @@
 import { expect, test } from '@jest/globals';
 import { canUuid } from '../../src/protocol/uuid.ts';
 import { uidBytes } from '../../src/virtual/board-data.ts';
+import { lockOfBus } from '../../src/flash/bus-lock.ts';
 import { flash } from '../../src/flash/flash.ts';
-import { expectSafe, flashBytes, klipperFor, orderFor, setUp } from '../support/bench.ts';
+import { expectSafe, failureOf, flashBytes, klipperFor, orderFor, setUp } from '../support/bench.ts';
 import { setUpKnown } from '../support/walks.ts';
 
 const NEW = 'v0.13.0-1-gabcdef0';
@@ -22,6 +23,19 @@ test('a node with Katapult on CAN below it, which no wire leads to', async () =>
     boot: `Klipper ${NEW} on can0 ${uuid}`,
   });
   expect(rig.bench.board.klipper).toMatchObject({ version: NEW, transport: 'can' });
+  expectSafe(rig);
+  rig.bench.dispose();
+});
+
+test.each(['with wires', 'without wires'])('%s a node has its bus for itself', async (wires) => {
+  const rig = await setUp({ clock: 'hasty', state: 'can-node', can: { nodes: [{ nodeId: 9 }] } });
+  const uuid = canUuid(uidBytes(rig.bench.board.data));
+  const can = { interfaceName: 'can0', uuid };
+  const place = { ...rig.place, can, ...(wires === 'with wires' ? {} : { pins: undefined }) };
+  const image = klipperFor(rig, { transport: 'can' });
+  await rig.bench.locks.acquire(lockOfBus('can0'));
+  const order = { ...orderFor(rig, image), place };
+  expect(await failureOf(flash(rig.kit, order, () => {}))).toMatchObject({ code: 'busy', place: 'can:can0' });
   expectSafe(rig);
   rig.bench.dispose();
 });

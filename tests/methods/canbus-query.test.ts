@@ -1,7 +1,8 @@
 // octopus.canbus_query on the virtual wire: what it answers, what it refuses, what it tells in notes.
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { OctopusError } from '../../src/errors.ts';
-import { askUnassigned, lockOfBus } from '../../src/flash/canbus-query.ts';
+import { lockOfBus } from '../../src/flash/bus-lock.ts';
+import { askUnassigned } from '../../src/flash/canbus-query.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 import { canbusQuery } from '../../src/methods/canbus-query.ts';
 import { modelBoards } from '../../src/methods/boards.ts';
