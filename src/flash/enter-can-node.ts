@@ -17,6 +17,8 @@ export async function enterNodeByHand(
   watch: Stopwatch,
   signal?: AbortSignal,
 ): Promise<CanArrival> {
+  // Nobody is sent to the printer for a bus that is not there.
+  await (await kit.can.open(node.interfaceName)).close();
   watch.note(
     `By hand now: press the reset button of ${board} twice within half a second. Waiting for it for ${HAND_MS / 60_000} minutes.`,
   );

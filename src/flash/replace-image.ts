@@ -61,7 +61,11 @@ export function replaceImage(
     const records = await (decided === undefined ? listed : soundBackups(kit, plan.board.name));
     const look = await lookAt(records, chip, plan, torn, watch);
     const owed = owedTo(plan, chip, torn, look.current);
-    if (decided === undefined) visit.application = () => stateOf(look);
+    if (decided === undefined) {
+      // What ran a moment ago will run again, whatever can be made of the part of it that is looked at.
+      const application = visit.application() === 'whole' ? 'whole' : stateOf(look);
+      visit.application = () => application;
+    }
     decided ??= await decide(kit, plan, options, records, chip, look, owed);
 
     // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.

@@ -7,7 +7,7 @@ import { wayByName } from './ways.ts';
 interface Found {
   readonly way: string;
   readonly fault: string;
-  /** What happens at the moment, and at the how manieth of those that are alike, from 0; of a negative one from the end. */
+  /** What happens at the moment, and and at the how manieth of those that are alike, from 0. */
   readonly at: readonly [what: string, index: number];
 }
 
@@ -35,3 +35,27 @@ test.each(['can f446', 'can ebb36'])(
     expect([problems, story]).toEqual([[], expect.arrayContaining(['flash: killed', 'start: released'])]);
   },
 );
+
+test.each([
+  ['sigterm', 'out request-block'],
+  ['disk-full', 'in ack request-block'],
+])(
+  'a toolhead whose firmware shows no more than its beginning, %s: it runs again at once',
+  async (fault, what) => {
+    const { problems, deeds, story } = await outcomeOf({ way: 'can ebb36', fault, at: [what, 20] });
+    expect([problems, deeds, story.join()]).toEqual([
+      [],
+      [],
+      expect.not.stringContaining('stays in its bootloader'),
+    ]);
+  },
+);
+
+test('can0 is gone: nobody is asked to press a button', async () => {
+  const { problems, deeds } = await outcomeOf({
+    way: 'can ebb36',
+    fault: 'unplug',
+    at: ['lock board:ebb', 0],
+  });
+  expect([problems, deeds]).toEqual([[], []]);
+});
