@@ -65,11 +65,13 @@ interface Door extends Threshold {
 type Way = (kit: EnterKit, door: Door, signal?: AbortSignal) => Promise<Arrival>;
 
 const WAYS: Readonly<Record<Route, Way>> = {
-  'touch-1200': (kit, { seen }, signal) => enterByTouch(kit, required(seen), signal),
-  'can-request': (kit, { seen, node, place }, signal) =>
-    node === undefined
-      ? enterBridgeByRequest(kit, required(seen), place.can?.interfaceName ?? BRIDGE_INTERFACE, signal)
-      : enterNodeByRequest(kit, node, signal),
+  'touch-1200': (kit, { seen, lines }, signal) => enterByTouch(kit, required(seen), onceAsked(lines, signal)),
+  'can-request': (kit, { seen, node, place, lines }, signal) => {
+    const interfaceName = place.can?.interfaceName ?? BRIDGE_INTERFACE;
+    return node === undefined
+      ? enterBridgeByRequest(kit, required(seen), interfaceName, onceAsked(lines, signal))
+      : enterNodeByRequest(kit, node, onceAsked(lines, signal));
+  },
   'double-reset': async (kit, { lines, memory, place }, signal) => {
     const { gapMs, ...arrival } = await enterKatapultByWire(kit, required(lines), memory, signal);
     await remember(kit, place.board.name, { doubleResetGapMs: gapMs }).catch(() => {});
@@ -84,6 +86,12 @@ const WAYS: Readonly<Record<Route, Way>> = {
       ? enterByHand(kit, place.board, memory.busPath ?? place.busPath, leadsTo, watch, signal)
       : enterNodeByHand(kit, place.board.name, node, watch, signal),
 };
+
+/** Only a bootloader that has come can be left by its word: without a reset wire a request is seen to its end. */
+function onceAsked(lines: BoardLines | undefined, signal?: AbortSignal): AbortSignal | undefined {
+  signal?.throwIfAborted();
+  return lines === undefined ? undefined : signal;
+}
 
 /** What the plan of routes has made sure of. */
 function required<T>(value: T | undefined): T {

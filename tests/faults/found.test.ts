@@ -51,6 +51,11 @@ test.each([
   },
 );
 
+test('a toolhead that is asked for its bootloader when SIGTERM comes: it is let go again', async () => {
+  const { problems, deeds } = await outcomeOf({ way: 'can ebb36', fault: 'sigterm', at: ['out admin 2', 0] });
+  expect([problems, deeds]).toEqual([[], []]);
+});
+
 test('can0 is gone: nobody is asked to press a button', async () => {
   const { problems, deeds } = await outcomeOf({
     way: 'can ebb36',

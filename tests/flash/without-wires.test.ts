@@ -169,3 +169,22 @@ test('Katapult was known to be there, and the ROM comes: it is left at once', as
     rig.bench.dispose();
   }
 });
+
+test.each(['used', 'katapult'] as const)(
+  'cancelled when its Klipper has been asked already (%s): what comes is let go again',
+  async (state) => {
+    const rig = await noWires({ state });
+    const before = rig.bench.board.klipper?.version;
+    const cancel = new AbortController();
+    rig.bench.usb.onChange(({ kind }) => {
+      if (kind === 'left') cancel.abort();
+    });
+    const order = { ...orderFor(rig, klipperFor(rig)), place: { ...rig.place, pins: undefined } };
+    const failure = await failureOf(flash(rig.kit, order, () => {}, cancel.signal));
+    expect(failure).toMatchObject({ code: 'cancelled', onBoard: expect.stringMatching(/not changed/) });
+    await rig.bench.settle();
+    expect(rig.bench.board.klipper?.version).toBe(before);
+    expectSafe(rig);
+    rig.bench.dispose();
+  },
+);
