@@ -19,7 +19,7 @@ import { VirtualSerial } from './serial.ts';
 import { FlashMemory } from './silicon/flash-memory.ts';
 import { loadMcu } from './silicon/mcu-data.ts';
 import { defaultRomSettings, type RomSettings } from './silicon/rom-settings.ts';
-import { flashSizeBytes } from './silicon/silicon.ts';
+import { flashSizeBytes, smallerPart } from './silicon/silicon.ts';
 import { fillFlash } from './state.ts';
 import { MemoryStore } from './store.ts';
 import { TIMES, type BenchTimes, type TimesName } from './times.ts';
@@ -39,6 +39,8 @@ export interface BenchBoardOptions {
   uid?: string;
   /** Pulling the USB cable is a power cut too. Default false: a printer has its own supply. */
   busPowered?: boolean;
+  /** The chip is a smaller part than its name, its ROM and everybody says: it has only its first sectors. */
+  flashKib?: number;
 }
 
 export interface BenchOptions extends BenchBoardOptions {
@@ -217,7 +219,8 @@ function startBoard(options: BenchBoardOptions, around: Surroundings): VirtualBo
   const { clock, times, usb, keep } = around;
   const plain = loadVirtualBoard(options.board ?? 'octopus-v1.1-f446');
   const data = { ...plain, busPath: options.busPath ?? plain.busPath, uid: options.uid ?? plain.uid };
-  const mcu = loadMcu(data.mcu);
+  const whole = loadMcu(data.mcu);
+  const mcu = options.flashKib === undefined ? whole : smallerPart(whole, options.flashKib);
   const flash = new FlashMemory(mcu, clock, { times: around.timesName });
   const lines = new BoardLines(clock, options.lines);
   const board = new VirtualBoard({
@@ -234,6 +237,7 @@ function startBoard(options: BenchBoardOptions, around: Surroundings): VirtualBo
   const bytes = keep?.flash();
   if (bytes === undefined) fillFlash(flash, data, options.state ?? 'used');
   else flash.load(mcu.flashBase, bytes);
+  keep?.followProtection(flash);
   const levels = keep?.levels();
   if (keep !== undefined) {
     let entry: BootEntry = levels?.entry ?? 'reset';

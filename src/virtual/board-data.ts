@@ -29,6 +29,8 @@ export const BOARD_STATES = [
   'can-node',
   'can-node-stock',
   'bricked',
+  'read-protected',
+  'write-protected',
 ] as const;
 export type BoardState = (typeof BOARD_STATES)[number];
 

@@ -1,4 +1,4 @@
-// Virtual bench, what outlives the process: flash bytes and line levels in a directory.
+// Virtual bench, what outlives the process: flash bytes, protection and line levels in a directory.
 //
 // Every write is synchronous and small, so a kill between any two of them leaves what a real board would hold.
 
@@ -22,6 +22,13 @@ export interface KeptLevels {
   readonly pins: Readonly<Record<string, Drive>>;
   readonly entry: BootEntry;
   readonly jumperFitted: boolean;
+}
+
+/** The chip's option bytes, as far as the bench knows them. */
+export interface KeptProtection {
+  readonly readProtected: boolean;
+  /** Start addresses of sectors. */
+  readonly writeProtected: readonly number[];
 }
 
 /** What a toolhead has in RAM that matters, for as long as its power is on. */
@@ -71,6 +78,25 @@ export class KeptBoard {
         done += writeSync(fd, bytes, done, bytes.length - done, address - flashBase + done);
       }
     });
+  }
+
+  /** What was kept holds from now on, and what the chip itself changes of it is kept. */
+  followProtection(flash: ChipFlash): void {
+    const file = join(this.#folder, 'protection.json');
+    if (existsSync(file)) {
+      const kept: KeptProtection = JSON.parse(readFileSync(file, 'utf8'));
+      flash.readProtected = kept.readProtected;
+      for (const address of kept.writeProtected) flash.writeProtected.add(address);
+    }
+    const save = (): void => {
+      const now: KeptProtection = {
+        readProtected: flash.readProtected,
+        writeProtected: [...flash.writeProtected],
+      };
+      this.#replace('protection.json', Buffer.from(`${JSON.stringify(now)}\n`));
+    };
+    save();
+    flash.onProtection = save;
   }
 
   keepLevels(levels: KeptLevels): void {

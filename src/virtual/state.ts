@@ -1,4 +1,4 @@
-// Virtual bench, what lies in the flash of a board that somebody has used.
+// Virtual bench, what lies in the flash of a board that somebody has used, and how it is protected.
 
 import { forgeMcu, randomFrom } from './forge-parts.ts';
 import { forgeKatapult, forgeKlipper, forgeStockBootloader, OLD_KLIPPER } from './forge.ts';
@@ -12,7 +12,10 @@ export function fillFlash(flash: FlashMemory, board: VirtualBoardData, state: Bo
   const app = base + board.stockOffset;
   scatterJunk(flash);
   switch (state) {
+    case 'read-protected':
+    case 'write-protected':
     case 'used':
+      protect(flash, app, state);
       put(flash, base, forgeStockBootloader({ mcu }));
       put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER }));
       return;
@@ -51,6 +54,25 @@ export function fillFlash(flash: FlashMemory, board: VirtualBoardData, state: Bo
       return;
   }
 }
+
+/**
+ * As vendors of other firmware leave a chip: nothing of it can be read from outside; or one sector cannot be written, the
+ * second of the application where it lies in several.
+ */
+function protect(
+  flash: FlashMemory,
+  app: number,
+  state: 'read-protected' | 'write-protected' | 'used',
+): void {
+  flash.readProtected = state === 'read-protected';
+  if (state !== 'write-protected') return;
+  const [first, second] = flash.mcu.sectors.filter(({ address }) => address >= app);
+  const isInSecond = second !== undefined && second.address < app + KLIPPER_AT_LEAST_BYTES;
+  const sector = isInSecond ? second : first;
+  if (sector !== undefined) flash.writeProtected.add(sector.address);
+}
+/** The shortest Klipper of an Octopus is 42 KiB (klipper-katapult-dfu.md section 1). */
+const KLIPPER_AT_LEAST_BYTES = 42 * 1024;
 
 /**
  * Remains of earlier firmware in the second half of flash, as a board has them that once ran Marlin: a driver

@@ -20,7 +20,9 @@ interface Resident {
   readonly bootloader: string | null;
   readonly previousVersion: string | null;
 }
-const STATES: Readonly<Record<BoardState, Resident>> = {
+/** What a protected chip does to a flash is in protection.test.ts. */
+type Open = Exclude<BoardState, 'read-protected' | 'write-protected'>;
+const STATES: Readonly<Record<Open, Resident>> = {
   used: { bootloader: STOCK, previousVersion: OLD_KLIPPER },
   bridge: { bootloader: STOCK, previousVersion: OLD_KLIPPER },
   'bridge-katapult': { bootloader: KATAPULT, previousVersion: OLD_KLIPPER },

@@ -19,6 +19,9 @@ const STATES: [BoardState, string[]][] = [
   ['no-bootloader', ['1d50:614e']],
   ['bridge', ['1d50:606f']],
   ['bricked', []],
+  // Firmware that runs from its own flash does not notice (RM0090 table 18).
+  ['read-protected', ['1d50:614e']],
+  ['write-protected', ['1d50:614e']],
 ];
 
 for (const board of virtualBoardNames()) {

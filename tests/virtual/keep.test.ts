@@ -26,6 +26,20 @@ test('flash survives the bench, change by change', async () => {
   second.dispose();
 });
 
+test('protection survives the bench, and its removal by the chip itself', async () => {
+  const state = 'read-protected';
+  const first = await createBench({ keepDir, state });
+  first.dispose();
+  const second = await createBench({ keepDir, state });
+  expect(second.flash.readProtected).toBe(true);
+  await second.flash.removeReadProtection();
+  second.dispose();
+  const third = await createBench({ keepDir, state });
+  expect(third.flash.readProtected).toBe(false);
+  expect(third.flash.peek(0x0800_0000, 0x8_0000).every((byte) => byte === 0xff)).toBe(true);
+  third.dispose();
+});
+
 test('levels survive the bench: left in reset, left in the ROM, left driving', async () => {
   const first = await createBench({ keepDir });
   const lines = await first.gpio.open(PINS);

@@ -65,8 +65,10 @@ export class FlashMemory<Chip extends ChipSilicon = McuSilicon> {
    * (ROM, debugger). A program that runs from this flash still reads and writes it: RM0090 section 3.7.3.
    */
   readProtected = false;
-  /** Start addresses of write-protected sectors. */
+  /** Start addresses of write-protected sectors; they stay so when read protection is removed (RM0090 section 3.7.3). */
   readonly writeProtected = new Set<number>();
+  /** Told when the chip itself has changed its option bytes. */
+  onProtection: () => void = () => {};
   readonly #clock: Clock;
   readonly #times: 'typical' | 'worst' | 'zero';
   readonly #cells: FlashCells;
@@ -125,7 +127,9 @@ export class FlashMemory<Chip extends ChipSilicon = McuSilicon> {
   /** Leaves read protection: the chip erases all of itself first, write protection or not. */
   async removeReadProtection(): Promise<FlashResult> {
     const result = await this.#eraseAll();
-    if (result === 'ok') this.readProtected = false;
+    if (result !== 'ok') return result;
+    this.readProtected = false;
+    this.onProtection();
     return result;
   }
 

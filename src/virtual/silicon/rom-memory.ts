@@ -2,6 +2,7 @@
 import { COMMAND, FIRST_BLOCK, STATUS } from './dfu-codes.ts';
 import type { DfuStatus } from './dfu-codes.ts';
 import type { FlashMemory, FlashResult } from './flash-memory.ts';
+import { optionBytes } from './option-bytes.ts';
 import type { RomSettings } from './rom-settings.ts';
 import { flashSizeBytes, sectorAt } from './silicon.ts';
 import type { McuSilicon } from './silicon.ts';
@@ -28,7 +29,10 @@ const WORD_BYTES = 32;
 
 interface Readable {
   readonly address: number;
-  readonly bytes: Uint8Array;
+  readonly sizeBytes: number;
+  readonly bytes: () => Uint8Array;
+  /** `whole`: a read of any other size is refused. */
+  readonly reads: 'any' | 'whole' | 'hang';
 }
 
 export class RomMemory {
@@ -57,7 +61,7 @@ export class RomMemory {
     this.#transferSize = limits.transferSize;
     this.#claimedEnd = this.#mcu.flashBase + limits.claimedFlashBytes;
     this.#buffer = new Uint8Array(limits.transferSize);
-    this.#others = otherMemories(this.#mcu, settings, uid);
+    this.#others = otherMemories(flash, settings, uid);
     this.pointer = this.#mcu.flashBase;
   }
 
@@ -84,8 +88,8 @@ export class RomMemory {
   read(block: number, length: number): Uint8Array | DfuStatus | 'hang' {
     if (this.#flash.readProtected) return STATUS.errVENDOR;
     const address = this.#addressOf(block, length);
-    const other = this.#others.find((m) => address >= m.address && address < m.address + m.bytes.length);
-    if (other !== undefined) return this.#cut(other.bytes.slice(address - other.address), length);
+    const other = this.#otherAt(address);
+    if (other !== undefined) return this.#readOther(other, address, length);
     if (sectorAt(this.#mcu, address) === undefined && !this.#isBeyond(address)) return STATUS.errTARGET;
     const inFlash = Math.max(0, Math.min(length, this.#flashEnd - address));
     if (this.#settings.eccRead === 'hang' && inFlash > 0 && this.#flash.hasEccError(address, inFlash)) {
@@ -96,6 +100,17 @@ export class RomMemory {
     const bytes = new Uint8Array(Math.max(0, Math.min(length, end - address))).fill(0xff);
     if (inFlash > 0) bytes.set(this.#flash.peek(address, inFlash));
     return this.#cut(bytes, length);
+  }
+
+  #otherAt(address: number): Readable | undefined {
+    return this.#others.find((m) => address >= m.address && address < m.address + m.sizeBytes);
+  }
+
+  #readOther(other: Readable, address: number, length: number): Uint8Array | DfuStatus | 'hang' {
+    if (other.reads === 'hang') return 'hang';
+    if (other.reads === 'whole' && (address !== other.address || length !== other.sizeBytes))
+      return STATUS.errTARGET;
+    return this.#cut(other.bytes().slice(address - other.address), length);
   }
 
   get #flashEnd(): number {
@@ -125,7 +140,7 @@ export class RomMemory {
     const known =
       sectorAt(this.#mcu, address) !== undefined ||
       this.#isBeyond(address) ||
-      this.#others.some((m) => address >= m.address && address < m.address + m.bytes.length);
+      this.#otherAt(address) !== undefined;
     if (!known) return STATUS.errTARGET;
     this.pointer = address;
     this.addressSet = true;
@@ -191,21 +206,29 @@ export class RomMemory {
 }
 
 /** UID, size register, option bytes, OTP and Device Feature, as far as the settings serve them. */
-function otherMemories(mcu: McuSilicon, settings: RomSettings, uid: Uint8Array): readonly Readable[] {
+function otherMemories(flash: FlashMemory, settings: RomSettings, uid: Uint8Array): readonly Readable[] {
+  const { mcu } = flash;
   const memories: Readable[] = [];
+  const add = (address: number, sizeBytes: number, bytes: () => Uint8Array, reads: Readable['reads']) =>
+    memories.push({ address, sizeBytes, bytes, reads });
   if (settings.systemInfo === 'readable') {
     const kib = flashSizeBytes(mcu) / 1024;
-    memories.push({ address: mcu.uidAddress, bytes: uid });
-    memories.push({ address: mcu.flashSizeRegister, bytes: Uint8Array.of(kib & 0xff, kib >> 8) });
+    add(mcu.uidAddress, uid.length, () => uid, 'any');
+    add(mcu.flashSizeRegister, 2, () => Uint8Array.of(kib & 0xff, kib >> 8), 'any');
   }
-  if (settings.otherAlts === 'readable') {
+  if (settings.otherAlts !== 'refused') {
+    // AN2662 section 4.4.1: "For Option Bytes: read size should be 16 bytes", all that an F1 or F4 has.
+    const reads = settings.otherAlts === 'hang' ? 'hang' : 'whole';
+    for (const region of mcu.optionBytes)
+      add(region.address, region.sizeBytes, () => optionBytes(flash, region), reads);
     // Their content plays no part in flashing and is not recorded anywhere: blank.
-    const regions = [...mcu.optionBytes, ...(mcu.otp === undefined ? [] : [mcu.otp])];
     // Alt 3 of the F4 ROM: "@Device Feature/0xFFFF0000/01*004 e".
-    if (mcu.family === 'f4') regions.push({ address: 0xffff0000, sizeBytes: 4 });
-    for (const { address, sizeBytes } of regions) {
-      memories.push({ address, bytes: new Uint8Array(sizeBytes).fill(0xff) });
-    }
+    const blank = [
+      ...(mcu.otp === undefined ? [] : [mcu.otp]),
+      ...(mcu.family === 'f4' ? [{ address: 0xffff0000, sizeBytes: 4 }] : []),
+    ];
+    for (const { address, sizeBytes } of blank)
+      add(address, sizeBytes, () => new Uint8Array(sizeBytes).fill(0xff), 'any');
   }
   return memories;
 }

@@ -30,8 +30,8 @@ export interface RomSettings {
   readonly beyondFlash: 'refused' | 'silent';
   /** UID and flash size register. */
   readonly systemInfo: 'refused' | 'readable';
-  /** Option bytes, OTP, Device Feature. */
-  readonly otherAlts: 'refused' | 'readable';
+  /** Option bytes, OTP, Device Feature. `hang`: the core does not survive a read of the option bytes. */
+  readonly otherAlts: 'refused' | 'readable' | 'hang';
   readonly setAddressWhenProtected: 'errVENDOR' | 'accepted';
   /** bStatus of an erase outside flash. */
   readonly eraseBadAddress: 'errTARGET' | 'errADDRESS';
@@ -82,7 +82,8 @@ const UNKIND = {
   beyondFlash: 'refused',
   // UNPROVEN: AN2662 lets system memory be read, but the alt settings of F4 and H7 do not name it.
   systemInfo: 'refused',
-  // UNPROVEN (section 9.12): never seen on F446 or H723.
+  // UNPROVEN (section 9.12): never seen on F446 or H723. Betaflight's configurator reads the option bytes of every F4, F7
+  // and H7 that it flashes, in alternate setting 0, and takes a refusal for read protection (@03690e0).
   otherAlts: 'refused',
   // UNPROVEN: betaflight-configurator@e1320fe says errVENDOR, AN2662 section 4.5.2 says accepted.
   setAddressWhenProtected: 'errVENDOR',

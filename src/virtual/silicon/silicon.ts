@@ -71,6 +71,12 @@ export function flashSizeBytes(mcu: ChipSilicon): number {
   return mcu.sectors.reduce((sum, sector) => sum + sector.sizeBytes, 0);
 }
 
+/** A part with less flash of the same die: its first `kib` KiB, whole sectors. */
+export function smallerPart<Chip extends ChipSilicon>(chip: Chip, kib: number): Chip {
+  const end = chip.flashBase + kib * 1024;
+  return { ...chip, sectors: chip.sectors.filter((s) => s.address + s.sizeBytes <= end) };
+}
+
 /** The sector that contains `address`, or undefined where this chip has no flash. */
 export function sectorAt(mcu: ChipSilicon, address: number): FlashSector | undefined {
   return mcu.sectors.find((s) => address >= s.address && address < s.address + s.sizeBytes);

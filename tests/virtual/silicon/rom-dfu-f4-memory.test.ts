@@ -84,7 +84,7 @@ describe('reading', () => {
     };
     expect(await read(0x1fff7a10, 12)).toBe(hex(UID));
     expect(await read(0x1fff7a22, 2)).toBe('0002'); // 512
-    expect(await read(0x1fffc000, 16)).toBe('ff'.repeat(16));
+    expect(await read(0x1fff7800, 16)).toBe('ff'.repeat(16)); // OTP
   });
 });
 
