@@ -39,6 +39,7 @@ const OUTCOME_OF = {
   'needs-confirmation': 'refused',
   'not-armed': 'refused',
   'backup-damaged': 'refused',
+  'not-read-protected': 'refused',
   // --- somebody else is at it
   busy: 'busy',
   // --- failed
@@ -56,6 +57,7 @@ const OUTCOME_OF = {
   'dfu-too-long': 'failed',
   'flash-unreadable': 'failed',
   'read-protected': 'failed',
+  'write-protected': 'failed',
   'bad-descriptor': 'failed',
   'verify-failed': 'failed',
   'no-boot': 'failed',

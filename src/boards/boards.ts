@@ -76,9 +76,14 @@ function mcuOf(data: McuData): Mcu {
     ...data,
     flashBase,
     sectors,
+    rom: data.rom && romFacts(data.rom),
     uidAddress: address(data.uidAddress),
     flashSizeAddress: address(data.flashSizeAddress),
   };
+}
+
+function romFacts({ optionBytes, ...rom }: NonNullable<McuData['rom']>): RomFacts {
+  return { ...rom, optionBytes: { ...optionBytes, address: Number(optionBytes.address) } };
 }
 
 function address(text: string | undefined): number | undefined {

@@ -15,6 +15,18 @@ import {
 
 const Hex = pattern(string(), /^0x[0-9a-f]{8}$/);
 
+/** Alternate setting 1 of the ROM, read as a whole. */
+export const OptionBytesStruct = object({
+  address: Hex,
+  sizeBytes: integer(),
+  /** Where in it the RDP byte stands. */
+  readProtectionAt: integer(),
+  /** Where the bits stand (u16, little endian) that are 0 for a write-protected sector, the first sector's lowest. */
+  writeProtectionAt: integer(),
+  /** The bit of the same word that makes read and write protection of them; null where there is none. */
+  pcropBit: nullable(integer()),
+});
+
 export const McuStruct = object({
   /** As Klipper's dictionary and Katapult's CONNECT write it: `stm32f446xx`. */
   name: string(),
@@ -32,6 +44,7 @@ export const McuStruct = object({
       holdsGetStatus: boolean(),
       /** A read makes the next write lose its first bytes (H723, real-silicon.md and facts 5). */
       readSpoilsNextWrite: boolean(),
+      optionBytes: OptionBytesStruct,
     }),
   ),
   /** Running firmware that talks USB can start `rom` by itself; where false, only BOOT0 leads there. */
@@ -69,6 +82,7 @@ export const BoardStruct = object({
 });
 
 export type McuData = Infer<typeof McuStruct>;
+type RomData = NonNullable<McuData['rom']>;
 type BoardData = Infer<typeof BoardStruct>;
 
 export interface Sector {
@@ -78,9 +92,19 @@ export interface Sector {
 
 export type BoardKind = BoardData['kind'];
 export type RouteName = BoardData['routes'][number];
-export type RomFacts = NonNullable<McuData['rom']>;
 
-export interface Mcu extends Omit<McuData, 'flashBase' | 'sectors' | 'uidAddress' | 'flashSizeAddress'> {
+export interface OptionBytes extends Omit<RomData['optionBytes'], 'address'> {
+  readonly address: number;
+}
+export interface RomFacts extends Omit<RomData, 'optionBytes'> {
+  readonly optionBytes: OptionBytes;
+}
+
+export interface Mcu extends Omit<
+  McuData,
+  'flashBase' | 'sectors' | 'rom' | 'uidAddress' | 'flashSizeAddress'
+> {
+  readonly rom: RomFacts | undefined;
   readonly flashBase: number;
   readonly sectors: readonly Sector[];
   readonly uidAddress: number | undefined;

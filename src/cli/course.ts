@@ -7,6 +7,7 @@ const WEIGHTS: Readonly<Record<Phase, number>> = {
   stop: 0.4,
   enter: 0.6,
   backup: 1.2,
+  look: 1.2,
   erase: 1,
   write: 1.4,
   verify: 0.3,

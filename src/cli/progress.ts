@@ -66,6 +66,7 @@ const WORDS: Readonly<Record<Phase, string>> = {
   stop: 'stopping Klipper',
   enter: 'bringing the board into its bootloader',
   backup: 'reading what is there, and keeping it',
+  look: 'reading what is there',
   erase: 'erasing the sectors that differ',
   write: 'writing',
   verify: 'reading every byte back',

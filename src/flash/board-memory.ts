@@ -27,6 +27,8 @@ const Memory = object({
   doubleResetGapMs: optional(number()),
   /** What lay at the flash's start when it was last read or written: a Katapult that talks USB, or anything else. */
   bootloader: optional(enums(['katapult', 'other'])),
+  /** How often it stopped answering when its option bytes were read. */
+  optionBytesHangs: optional(number()),
   /** The chip's unique id in hex. */
   chipUid: optional(nullable(string())),
   /** Who told it: the ROM, or the firmware's serial on USB; `src/flash/identity-card.ts`. */

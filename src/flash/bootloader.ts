@@ -1,5 +1,5 @@
 // What a flash needs from whatever bootloader answers: the ROM's DfuSe, or Katapult.
-import type { WritePlan } from '../firmware/plan.ts';
+import type { PlanSector, WritePlan } from '../firmware/plan.ts';
 
 export interface ChipIdentity {
   /** As the board file names it. */
@@ -21,6 +21,8 @@ export interface ChipIdentity {
 export interface WriteHooks {
   erasing(doneBytes: number, totalBytes: number): void;
   writing(doneBytes: number, totalBytes: number): void;
+  /** A sector was erased, as the ROM says; what this throws ends the write. Not asked where a write erases (Katapult). */
+  erased?(sector: PlanSector): Promise<void>;
 }
 
 export interface Bootloader {
@@ -36,12 +38,18 @@ export interface Bootloader {
    * Throws `wrong-address` where this bootloader starts something else, and what the bootloader refuses.
    */
   boot(address: number): Promise<void>;
+  /**
+   * Erases the whole chip, which ends its read protection. `silent`: it answers no more, and resets itself when it is done.
+   * Only a ROM can do it.
+   */
+  readonly removeReadProtection?: () => Promise<'done' | 'silent'>;
   close(): Promise<void>;
 }
 
 /** The same bootloader, of which more is known. */
 export function withIdentity(chip: Bootloader, identity: ChipIdentity): Bootloader {
   return {
+    ...onlyOfRom(chip),
     kind: chip.kind,
     identity,
     read: (address, length, onBytes) => chip.read(address, length, onBytes),
@@ -49,4 +57,11 @@ export function withIdentity(chip: Bootloader, identity: ChipIdentity): Bootload
     boot: (address) => chip.boot(address),
     close: () => chip.close(),
   };
+}
+
+/** What not every bootloader has, for one that stands before `chip`. */
+export function onlyOfRom({
+  removeReadProtection: remove,
+}: Bootloader): Pick<Bootloader, 'removeReadProtection'> {
+  return remove === undefined ? {} : { removeReadProtection: remove };
 }

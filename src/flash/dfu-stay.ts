@@ -3,7 +3,7 @@
 // that is driven for a minute from cold does not.
 import { OctopusError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
-import type { Bootloader } from './bootloader.ts';
+import { onlyOfRom, type Bootloader } from './bootloader.ts';
 
 /**
  * Longer than the longest wait for a sign from a healthy chip: an erase of 128 KiB takes 4 s at most (DS8626 table 40), a
@@ -18,7 +18,7 @@ export class DfuStay {
   readonly #clock: Clock;
   readonly #since: number;
   #heardAt: number;
-  #limits: 'none' | 'silence' | 'both';
+  #limits: 'none' | 'silence' | 'total' | 'both';
   #tooLong: OctopusError | undefined;
 
   /**
@@ -54,10 +54,16 @@ export class DfuStay {
     if (this.#limits === 'both') this.#limits = 'silence';
   }
 
+  /** The chip erases the whole of itself and may be silent for all of it (32 s, DS8626 table 40): only the 60 s hold. */
+  erasingAll(): void {
+    if (this.#limits !== 'none') this.#limits = 'total';
+  }
+
   /** The same chip, whose every sign of progress is heard. */
   listen(chip: Bootloader): Bootloader {
     const heard = () => (this.#heardAt = this.#clock.now());
     return {
+      ...onlyOfRom(chip),
       kind: chip.kind,
       identity: chip.identity,
       read: (address, length, onBytes) => {
@@ -70,6 +76,7 @@ export class DfuStay {
       write: (plan, hooks) => {
         heard();
         return chip.write(plan, {
+          ...hooks,
           erasing: (done, total) => {
             heard();
             hooks.erasing(done, total);
@@ -109,9 +116,10 @@ export class DfuStay {
   /** Undefined when `over` comes first, or when nothing limits the stay any more. */
   async #untilTooLong(over: AbortSignal): Promise<OctopusError | undefined> {
     while (this.#limits !== 'none' && !over.aborted) {
-      const silentMs = this.#heardAt + DFU_SILENT_MS - this.#clock.now();
+      const silentMs =
+        this.#limits === 'total' ? Infinity : this.#heardAt + DFU_SILENT_MS - this.#clock.now();
       if (silentMs <= 0) return tooLong(`nothing moved in DFU mode for ${DFU_SILENT_MS / 1000} s`);
-      const leftMs = this.#limits === 'both' ? this.leftMs : Infinity;
+      const leftMs = this.#limits === 'silence' ? Infinity : this.leftMs;
       if (leftMs <= 0) return tooLong(`the board was in DFU mode for ${DFU_TOTAL_MS / 1000} s`);
       await this.#clock.sleep(Math.min(silentMs, leftMs), over).catch(() => {});
     }

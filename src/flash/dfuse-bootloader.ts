@@ -1,12 +1,19 @@
 // The STM32 ROM as a Bootloader: opens the USB device, checks what it is, and lets the pure DfuSe core talk to it.
 import { romOf } from '../boards/boards.ts';
 import type { Mcu } from '../boards/types.ts';
-import { OctopusError } from '../errors.ts';
+import { OctopusError, type ErrorCode } from '../errors.ts';
 import type { WritePlan } from '../firmware/plan.ts';
 import { describeDfu } from '../protocol/dfu-descriptor.ts';
 import type { DfuAnswer, DfuRequest, DfuTalk, DfuTransfer, TransferAnswer } from '../protocol/dfu.ts';
 import { settle, type DfuseLink } from '../protocol/dfuse-exchange.ts';
-import { eraseSector, leave, readRun, setAddress, writeRun } from '../protocol/dfuse.ts';
+import {
+  eraseSector,
+  leave,
+  readRun,
+  removeReadProtection,
+  setAddress,
+  writeRun,
+} from '../protocol/dfuse.ts';
 import type { Recorder, Step } from '../ports/recorder.ts';
 import type { UsbDeviceInfo, UsbDfuDevice } from '../ports/usb.ts';
 import type { Bootloader } from './bootloader.ts';
@@ -61,6 +68,7 @@ export async function openDfuseBootloader(
           await nextStep();
           await meanwhile(talk(eraseSector(link, sector.address)), erased === 0 ? () => {} : tellErased);
           erased += sector.sizeBytes;
+          await hooks.erased?.(sector);
         }
         const writeTotal = plan.write.reduce((sum, run) => sum + run.bytes.length, 0);
         let written = 0;
@@ -77,12 +85,27 @@ export async function openDfuseBootloader(
       },
       boot: async (address) => {
         await talk(settle());
-        await talk(setAddress(link, address));
+        try {
+          await talk(setAddress(link, address));
+        } catch (error) {
+          // A read-protected chip takes none; without one its pointer is the flash's start (AN2662 4.4.1).
+          if (!isCode(error, 'read-protected')) throw error;
+          await talk(settle());
+        }
         try {
           await talk(leave(address));
         } catch (error) {
           // An H7 is off the bus before it answers.
-          if (!isGone(error)) throw error;
+          if (!isCode(error, 'device-gone')) throw error;
+        }
+      },
+      removeReadProtection: async () => {
+        await talk(settle());
+        try {
+          return await talk(removeReadProtection());
+        } catch (error) {
+          if (!isCode(error, 'device-gone')) throw error;
+          return 'silent';
         }
       },
       close: () => device.close(),
@@ -173,6 +196,6 @@ async function allOf(started: readonly Promise<TransferAnswer>[]): Promise<reado
   return Promise.all(started);
 }
 
-function isGone(error: unknown): boolean {
-  return error instanceof OctopusError && error.code === 'device-gone';
+function isCode(error: unknown, code: ErrorCode): boolean {
+  return error instanceof OctopusError && error.code === code;
 }

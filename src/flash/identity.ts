@@ -12,7 +12,8 @@ const UID_BYTES = 12;
 /**
  * Throws `wrong-mcu` when the ROM is another chip's. An F446 and an F407 with 512 KiB show the same map; the
  * passport's MCU and the running firmware's USB product string tell those two apart (preflight and the walk).
- * @param read reads registers; refused by some ROMs (unproven which), then the id stays unknown
+ * @param read reads registers; refused by some ROMs (unproven which) and by every read-protected chip, then the id
+ *   stays unknown
  * @param recover brings the ROM back to idle after a refusal
  */
 export async function identifyChip(
@@ -41,8 +42,7 @@ export async function identifyChip(
     try {
       return await read(address, length);
     } catch (error) {
-      if (!(error instanceof OctopusError) || error.code === 'device-gone' || error.code === 'read-protected')
-        throw error;
+      if (!(error instanceof OctopusError) || error.code === 'device-gone') throw error;
       await recover();
       return undefined;
     }

@@ -7,8 +7,10 @@ import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
 import { keepLook, lookAt, type Look } from './look.ts';
 import { judgePlan, type FlashOptions, type FlashPlan } from './preflight.ts';
+import { refuseProtected, writeProtectedSectors } from './protection.ts';
+import { isRefusedByFlash, putBack } from './put-back.ts';
 import type { BackupOutcome } from './report.ts';
-import { keepImage, openReplacement, readReplacement } from './replacement.ts';
+import { closeReplacement, keepImage, openReplacement, readReplacement } from './replacement.ts';
 import type { Inside } from './stay.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import type { TornSectors } from './torn-sectors.ts';
@@ -31,12 +33,17 @@ export interface ReplaceOptions extends FlashOptions {
 }
 
 /** What the first look decided; a later look would see our own half-written work. */
-type Decided = Pick<Written, 'look' | 'backup' | 'sectorsErased'>;
+interface Decided extends Pick<Written, 'look' | 'backup' | 'sectorsErased'> {
+  /** Nobody knows which sectors are write-protected. */
+  readonly isWatched: boolean;
+  /** All of what lies there could be read. */
+  readonly canBePutBack: boolean;
+}
 
 /**
  * The work of a flash for `visitBootloader`. It may be carried out again after the chip stopped answering and was
  * reset: what was decided and kept stands, and only what is still owed is written.
- * Throws a refusal of the write rules, `store-failed`, `verify-failed`, and what the bootloader throws.
+ * Throws a refusal of the write rules, `write-protected`, `store-failed`, `verify-failed`, and what the bootloader throws.
  */
 export function replaceImage(
   kit: Pick<Kit, 'store' | 'clock'>,
@@ -66,7 +73,7 @@ export function replaceImage(
       const application = visit.application() === 'whole' ? 'whole' : stateOf(look);
       visit.application = () => application;
     }
-    decided ??= await decide(kit, plan, options, records, chip, look, owed);
+    decided ??= await decide(kit, plan, options, records, chip, look, owed, torn);
 
     // The last exit: up to here nothing on the board was changed. Behind it the job runs to its end.
     visit.lastExit();
@@ -77,11 +84,25 @@ export function replaceImage(
       visit.application = () => 'torn';
       watch.onBoard = `${hex(image.address)} is erased or half-written and does not start; what lay there is kept as backup ${decided.backup?.id}. Flash again, or octopus restore.`;
     }
-    await writeAndVerify(plan, owed, options, chip, torn, watch, (bytes) => (bytesWritten += bytes));
+    const { look: first, isWatched, canBePutBack } = decided;
+    const watchOver = isWatched ? { address: image.address, bytes: first.current } : undefined;
+    try {
+      const writing = { verify: options.verify, watchOver };
+      await writeAndVerify(plan, owed, writing, chip, torn, watch, (bytes) => (bytesWritten += bytes));
+    } catch (error) {
+      if (canBePutBack && isRefusedByFlash(error, chip)) {
+        await putBack(plan, first, chip, visit, watch);
+        // What an earlier one has left half-written is still owed.
+        if (stateOf(first) === 'whole') await closeReplacement(kit, plan.board.name).catch(() => {});
+      }
+      throw error;
+    }
     visit.application = () => 'whole';
     const readBack = options.verify ? 'written and read back' : 'written';
     watch.onBoard = `${hex(image.address)} holds the new firmware, ${readBack}; it was not seen to run yet.`;
-    return { ...decided, bytesWritten, verified: options.verify || bytesWritten === 0 };
+    const { backup, sectorsErased } = decided;
+    const verified = options.verify || bytesWritten === 0;
+    return { look: first, backup, sectorsErased, bytesWritten, verified };
   };
 }
 
@@ -94,13 +115,23 @@ async function decide(
   chip: Bootloader,
   look: Look,
   owed: WritePlan,
+  torn: TornSectors,
 ): Promise<Decided> {
   const { board } = plan;
   judgePlan(plan, options, look);
+  const protectedOnes =
+    owed.erase.length > 0 ? await writeProtectedSectors(kit, chip, board, torn) : undefined;
+  refuseProtected(protectedOnes, owed.erase);
   const isFirstContact = look.worthKeeping.what === 'whole';
   const backup =
     owed.erase.length > 0 || isFirstContact ? await keepLook(kit, records, chip, board, look) : null;
-  return { look, backup, sectorsErased: owed.erase.length };
+  return {
+    look,
+    backup,
+    sectorsErased: owed.erase.length,
+    isWatched: chip.kind === 'rom' && protectedOnes === undefined,
+    canBePutBack: !plan.sectors.some((sector) => torn.has(sector)),
+  };
 }
 
 /** Before the first erase: what the next start needs to know if this one does not come to its end. */

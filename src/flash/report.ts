@@ -15,7 +15,8 @@ export const PHASES = [
   'confirm',
   'printer',
 ] as const;
-export type Phase = (typeof PHASES)[number];
+/** `look`: read only, nothing kept. */
+export type Phase = (typeof PHASES)[number] | 'look';
 
 export type FlashEvent =
   /** Before anything is touched: what will happen, in one line, and how long it should take. */

@@ -13,7 +13,8 @@ const MOST_HANGS = 2;
 export class TornSectors {
   readonly #sectors: readonly Sector[];
   readonly #torn = new Set<Sector>();
-  readonly #hangs = new Map<Sector, number>();
+  /** By the address of a sector, or of what else was read. */
+  readonly #hangs = new Map<number, number>();
 
   /** @param sectors the chip's */
   constructor(sectors: readonly Sector[]) {
@@ -31,6 +32,13 @@ export class TornSectors {
 
   has(sector: { readonly address: number }): boolean {
     return this.addresses.includes(sector.address);
+  }
+
+  /** The chip stopped answering when it was asked for what lies there; how often by now. */
+  silentAt(address: number): number {
+    const hangs = (this.#hangs.get(address) ?? 0) + 1;
+    this.#hangs.set(address, hangs);
+    return hangs;
   }
 
   /** They were erased and written: what is read from them now counts. */
@@ -72,9 +80,7 @@ export class TornSectors {
 
   /** One silence may be the cable's: only what hangs again after a reset is torn. */
   #learn(sector: Sector): void {
-    const hangs = (this.#hangs.get(sector) ?? 0) + 1;
-    this.#hangs.set(sector, hangs);
-    if (hangs >= 2) this.#torn.add(sector);
+    if (this.silentAt(sector.address) >= 2) this.#torn.add(sector);
   }
 
   async #learning(reading: Promise<Uint8Array>): Promise<Uint8Array> {

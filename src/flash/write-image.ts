@@ -5,7 +5,9 @@ import { planWrite, type PlannedImage, type PlanSector, type WritePlan } from '.
 import type { Bootloader } from './bootloader.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import type { TornSectors } from './torn-sectors.ts';
+import { writeProtected } from './protection.ts';
 import { verifyFailed } from './verify.ts';
+import { unchangedIn, writeWatchfully } from './watchful-write.ts';
 
 /** What goes where: part of a `FlashPlan`. */
 export interface ImagePlan {
@@ -27,17 +29,23 @@ export function owedTo(
   );
 }
 
+export interface WriteOptions {
+  /** False only for measuring. */
+  readonly verify: boolean;
+  /** What lay there before, where nobody knows which sectors are write-protected: what was erased is looked at. */
+  readonly watchOver?: PlannedImage | undefined;
+}
+
 /**
  * Writes, reads every byte back after all writes, and once more erases and writes what differs.
- * Throws `verify-failed`, and what the bootloader throws.
+ * Throws `verify-failed`, `write-protected`, and what the bootloader throws.
  * @param owed from `owedTo`
- * @param verify false only for measuring
  * @param onWritten hears the bytes of each writing
  */
 export async function writeAndVerify(
   plan: ImagePlan,
   first: WritePlan,
-  { verify }: { readonly verify: boolean },
+  { verify, watchOver }: WriteOptions,
   chip: Bootloader,
   torn: TornSectors,
   watch: Stopwatch,
@@ -49,10 +57,12 @@ export async function writeAndVerify(
     // On a chip whose reads spoil the next write, the first writing after a failed read-back only absorbs the damage.
     const writings = round > 1 && board.mcu.rom?.readSpoilsNextWrite === true ? 2 : 1;
     for (let i = 0; i < writings; i++) {
-      await chip.write(owed, {
-        erasing: (done, total) => watch.progress('erase', done, total),
-        writing: (done, total) => watch.progress('write', done, total),
-      });
+      const hooks = {
+        erasing: (done: number, total: number) => watch.progress('erase', done, total),
+        writing: (done: number, total: number) => watch.progress('write', done, total),
+      };
+      if (watchOver === undefined) await chip.write(owed, hooks);
+      else await writeWatchfully(chip, owed, watchOver, torn, hooks);
       onWritten(owed.write.reduce((sum, run) => sum + run.bytes.length, 0));
     }
     torn.mended(owed.erase);
@@ -60,8 +70,13 @@ export async function writeAndVerify(
     const seen = await torn.read(chip, image.address, image.bytes.length, (done) =>
       watch.progress('verify', done, image.bytes.length),
     );
+    const written = owed;
     owed = owedTo(plan, chip, torn, seen);
     if (owed.erase.length === 0) return;
+    const unchanged =
+      round > 1 && watchOver !== undefined ? unchangedIn(written, watchOver, image, seen) : [];
+    if (unchanged.length > 0)
+      throw writeProtected(unchanged, 'it was erased and written twice, and still holds what it held');
     if (round > 1) throw verifyFailed(image, seen);
     watch.note(
       `The read-back differs in ${owed.erase.length} sectors: they are erased and written once more.`,

@@ -46,6 +46,8 @@ const STATUS_NAMES = [
 ];
 /** AN3156: the ROM answers errVENDOR to reads and writes while the read protection is on. */
 export const STATUS_ERR_VENDOR = 11;
+/** errWRITE, errERASE, errCHECK_ERASED, errPROG: the ROM took the request, and its flash did not. */
+export const REFUSED_BY_FLASH: ReadonlySet<number> = new Set([3, 4, 5, 6]);
 
 export function statusName(status: number): string {
   return `${STATUS_NAMES[status] ?? 'unknown status'} (${status})`;

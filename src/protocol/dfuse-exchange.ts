@@ -6,6 +6,7 @@ import {
   DFU_REQUEST,
   DFU_STATE,
   PROMPT_TIMEOUT_MS,
+  REFUSED_BY_FLASH,
   STATUS_ERR_VENDOR,
   ask,
   dfuSetup,
@@ -173,6 +174,10 @@ export function* abort(): DfuTalk<void> {
   };
 }
 
+/** AN3156 has no command for it. */
+export const WRITE_PROTECTION_CURE =
+  'Most likely the sector is write-protected. Take the protection away with STM32CubeProgrammer (option bytes, write protection, over USB in DFU mode or by ST-Link), then flash again.';
+
 export function statusError(what: string, status: DfuStatus | undefined, address: number): OctopusError {
   const place = hex(address);
   if (status === undefined) {
@@ -185,8 +190,18 @@ export function statusError(what: string, status: DfuStatus | undefined, address
     return new OctopusError('read-protected', `${what}: the chip is read-protected (errVENDOR)`, {
       place,
       advice:
-        'Removing the read protection erases the whole chip, bootloader included; it is never done unasked.',
+        'Nothing on it can be read, so nothing can be kept. Removing the protection erases the whole chip, bootloader included, for good; it is done only when asked for by name, on the host: octopus unprotect --confirm erase_everything.',
     });
+  }
+  if (REFUSED_BY_FLASH.has(status.status)) {
+    return new OctopusError(
+      'write-protected',
+      `${what}: the flash refuses it (${statusName(status.status)})`,
+      {
+        place,
+        advice: WRITE_PROTECTION_CURE,
+      },
+    );
   }
   return new OctopusError(
     'dfu-status',

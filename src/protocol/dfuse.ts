@@ -1,6 +1,6 @@
 // ST's DfuSe commands (AN3156) as pure conversations: set address, erase a sector, write a run, read a run.
 // One DNLOAD with its two GETSTATUS is in dfuse-exchange.ts.
-import { hex } from '../errors.ts';
+import { OctopusError, hex } from '../errors.ts';
 import {
   DFU_REQUEST,
   DFU_STATE,
@@ -17,6 +17,10 @@ import { abort, download, getStatus, statusError, unreadable, type DfuseLink } f
 /** AN3156 section 4: the first byte of a DNLOAD with wValue 0. */
 const COMMAND_SET_ADDRESS = 0x21;
 const COMMAND_ERASE = 0x41;
+/** AN3156 4.4. */
+const COMMAND_READ_UNPROTECT = 0x92;
+/** Erasing 1 MiB by bytes takes 32 s at worst (DS8626 table 40). */
+const MASS_ERASE_WORST_MS = 40_000;
 /** AN3156: data blocks are numbered from 2; address = pointer + (wBlockNum - 2) * wTransferSize. */
 const FIRST_DATA_BLOCK = 2;
 /** AN3156 sections 3.1 and 3.2: reads and writes are of 2 to wTransferSize bytes. */
@@ -116,6 +120,41 @@ export function* leave(address: number): DfuTalk<void> {
   if (status === undefined && taken === 'ok') return;
   if (status?.state === DFU_STATE.dfuMANIFEST || status?.state === DFU_STATE.dfuMANIFESTSYNC) return;
   throw statusError(`start ${hex(address)}`, status, address);
+}
+
+/**
+ * Erases the whole chip and with that ends its read protection (AN3156 4.4): the chip resets itself then. No answer any
+ * more, a STALL or a lost device is how that looks, and the caller waits until it is off the bus. Resolves at once when
+ * the chip says by itself that it is done. Throws `dfu-status`, `dfu-protocol`, `usb-timeout`.
+ */
+export function* removeReadProtection(): DfuTalk<'done' | 'silent'> {
+  const what = 'remove the read protection';
+  const taken = yield* ask({
+    kind: 'out',
+    setup: dfuSetup(DFU_REQUEST.dnload, 0),
+    data: Uint8Array.of(COMMAND_READ_UNPROTECT),
+    timeoutMs: MASS_ERASE_WORST_MS,
+  });
+  if (taken === 'timeout') return 'silent';
+  // The first GETSTATUS starts it, and may be the one that is never answered.
+  const first = yield* getStatus(MASS_ERASE_WORST_MS);
+  if (taken === 'stall') throw statusError(`${what}: the device did not take the request`, first, 0);
+  if (first === undefined) return 'silent';
+  if (first.state === DFU_STATE.dfuERROR) throw statusError(what, first, 0);
+  let busy = first;
+  for (let waitedMs = 0; waitedMs <= MASS_ERASE_WORST_MS;) {
+    if (busy.state !== DFU_STATE.dfuDNBUSY) return 'done';
+    const ms = Math.max(busy.pollTimeoutMs, 1);
+    yield { kind: 'wait', ms };
+    waitedMs += ms;
+    const next = yield* getStatus(MASS_ERASE_WORST_MS);
+    if (next === undefined) return 'silent';
+    if (next.state === DFU_STATE.dfuERROR) throw statusError(what, next, 0);
+    busy = next;
+  }
+  throw new OctopusError('usb-timeout', `${what}: the chip stays busy for ever`, {
+    advice: 'Switch the board off and on, then look at it: octopus inspect --board.',
+  });
 }
 
 function upload(block: number, length: number): DfuTransfer {

@@ -19,7 +19,7 @@ const EVERY_READING: { readonly [K in keyof RomSettings]: readonly RomSettings[K
   claimsLargestFlash: [true, false],
   beyondFlash: ['refused', 'silent'],
   systemInfo: ['refused', 'readable'],
-  otherAlts: ['refused', 'readable'],
+  otherAlts: ['refused', 'readable', 'hang'],
   setAddressWhenProtected: ['errVENDOR', 'accepted'],
   eraseBadAddress: ['errADDRESS', 'errTARGET'],
   flashErrors: ['silent', 'reported'],

@@ -8,7 +8,14 @@ import {
   type TransferAnswer,
 } from '../../src/protocol/dfu.ts';
 import { settle, type DfuseLink } from '../../src/protocol/dfuse-exchange.ts';
-import { eraseSector, leave, readRun, setAddress, writeRun } from '../../src/protocol/dfuse.ts';
+import {
+  eraseSector,
+  leave,
+  readRun,
+  removeReadProtection,
+  setAddress,
+  writeRun,
+} from '../../src/protocol/dfuse.ts';
 import { statusBytes, talkWith, type Asked } from './talk.ts';
 
 const link = (pacing: DfuseLink['pacing'] = 'held'): DfuseLink => ({ transferSizeBytes: 2048, pacing });
@@ -176,7 +183,10 @@ describe('what goes to the chip without a word of ours between', () => {
 describe('refusals of the chip', () => {
   test.each([
     ['errTARGET (td-p/341906)', statusBytes(10, 0, 1), 'dfu-status'],
-    ['errWRITE', statusBytes(10, 0, 3), 'dfu-status'],
+    ['errWRITE: its flash refuses', statusBytes(10, 0, 3), 'write-protected'],
+    ['errERASE', statusBytes(10, 0, 4), 'write-protected'],
+    ['errPROG', statusBytes(10, 0, 6), 'write-protected'],
+    ['errADDRESS', statusBytes(10, 0, 8), 'dfu-status'],
     ['errVENDOR: read protection', statusBytes(10, 0, 11), 'read-protected'],
   ])('%s after dfuDNBUSY', (_name, status, code) => {
     const answers: TransferAnswer[] = [statusBytes(4, 100), status];
@@ -386,5 +396,48 @@ describe('leave', () => {
     ['a DNLOAD that is not taken, and no status', () => 'stall', 'usb-timeout'],
   ])('%s: it has not', (_what, answer, code) => {
     expect(codeOf(leave(0x08008000), answer)).toBe(code);
+  });
+});
+
+describe('removing the read protection', () => {
+  const DNBUSY = statusBytes(DFU_STATE.dfuDNBUSY, 100);
+  const endingOf = (statuses: readonly TransferAnswer[], taken: TransferAnswer = 'ok') => {
+    const left = [...statuses];
+    return talkWith(removeReadProtection(), (request) =>
+      request.kind === 'in' ? (left.shift() ?? 'timeout') : taken,
+    );
+  };
+
+  // betaflight-configurator@e1320fe: dfuDNBUSY, then a STALL or no device any more.
+  test('one byte, dfuDNBUSY, and then nothing', () => {
+    const { result, asked } = endingOf([DNBUSY, 'stall']);
+    expect(result).toBe('silent');
+    expect(dnloads(asked).map(({ setup, data }) => [setup.value, ...data])).toEqual([[0, 0x92]]);
+  });
+
+  test.each<[string, readonly TransferAnswer[], string]>([
+    ['the first GETSTATUS is the one that is held for ever', ['timeout'], 'silent'],
+    ['busy for as long as it takes', [DNBUSY, DNBUSY, DNBUSY, 'timeout'], 'silent'],
+    ['done without a reset', [DNBUSY, statusBytes(DFU_STATE.dfuDNLOADIDLE)], 'done'],
+  ])('%s', (_name, statuses, ending) => {
+    expect(endingOf(statuses).result).toBe(ending);
+  });
+
+  test('a chip that is busy for 32 s (DS8626 table 40) is waited for, and not for ever', () => {
+    const busyFor = (ms: number) => Array.from({ length: ms / 100 }, () => DNBUSY);
+    expect(endingOf([...busyFor(32_000), 'stall']).result).toBe('silent');
+    expect(codeOf(removeReadProtection(), (request) => (request.kind === 'in' ? DNBUSY : 'ok'))).toBe(
+      'usb-timeout',
+    );
+  });
+
+  test('refused', () => {
+    const refused = statusBytes(10, 0, 15);
+    expect(codeOf(removeReadProtection(), (request) => (request.kind === 'in' ? refused : 'stall'))).toBe(
+      'dfu-status',
+    );
+    expect(codeOf(removeReadProtection(), (request) => (request.kind === 'in' ? refused : 'ok'))).toBe(
+      'dfu-status',
+    );
   });
 });
