@@ -5,10 +5,12 @@ import type { PlannedImage } from '../firmware/plan.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
 import { describe } from '../firmware/write-rules.ts';
 import type { Board } from '../boards/types.ts';
+import { OctopusError, hex } from '../errors.ts';
 import { findKept, hasWhole, keepBackup, type BackupFacts, type BackupRecord } from './backup.ts';
 import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
 import type { FlashPlan } from './preflight.ts';
+import { endNote, readWhole } from './read-whole.ts';
 import type { BackupOutcome } from './report.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import { runningBootloader, Seen } from './seen.ts';
@@ -57,7 +59,8 @@ export async function lookAt(
   const isWholeKept =
     chip.identity.flashSizeBytes > WHOLE_AT_MOST_BYTES || hasWhole(records, chip.identity.uid);
   if (!isWholeKept) {
-    const bytes = await readWhole(chip, board, torn, watch);
+    const bytes = await readAll(chip, board, torn, watch);
+    refuseBehindEnd(plan, flashBase + bytes.length);
     seen.add({ address: flashBase, bytes });
     const current = seen.from(image.address).subarray(0, sizeBytes);
     return looked(seen, current, { what: 'whole', address: flashBase, bytes });
@@ -150,15 +153,35 @@ export async function keepWhole(
   torn: TornSectors,
   watch: Stopwatch,
 ): Promise<{ readonly kept: BackupOutcome; readonly atBase: Resident; readonly application: Resident }> {
-  const bytes = await readWhole(chip, board, torn, watch);
+  const bytes = await readAll(chip, board, torn, watch);
   const seen = residents(board, bytes, chip);
   const facts = factsOf(board, chip, 'whole', board.mcu.flashBase, seen);
   return { ...seen, kept: await keepBackup(kit, facts, bytes) };
 }
 
-function readWhole(chip: Bootloader, board: Board, torn: TornSectors, watch: Stopwatch): Promise<Uint8Array> {
+async function readAll(
+  chip: Bootloader,
+  { mcu }: Board,
+  torn: TornSectors,
+  watch: Stopwatch,
+): Promise<Uint8Array> {
   const total = chip.identity.flashSizeBytes;
-  return torn.read(chip, board.mcu.flashBase, total, (done) => watch.progress('backup', done, total));
+  const { bytes, refusedFrom } = await readWhole(chip, mcu, torn, (done) =>
+    watch.progress('backup', done, total),
+  );
+  if (refusedFrom !== null) watch.note(endNote(refusedFrom));
+  return bytes;
+}
+
+/** What cannot be read cannot be kept, and is not there. */
+function refuseBehindEnd({ sectors, image }: FlashPlan, end: number): void {
+  const last = sectors.at(-1);
+  if (last === undefined || last.address + last.sizeBytes <= end) return;
+  throw new OctopusError(
+    'image-overruns-flash',
+    `the image ends at ${hex(image.address + image.bytes.length)}, and this chip refuses to be read from ${hex(end)} on`,
+    { place: hex(end), advice: 'The chip has less flash than its name promises: build a smaller image.' },
+  );
 }
 
 /** What a dump of the whole flash holds at its start and where bootloaders launch the application. */

@@ -1,7 +1,7 @@
 // What must hold when a job ends before the last exit: not a bit of the flash has changed, and the old firmware runs.
 import { expect } from '@jest/globals';
-import { flashSizeBytes } from '../../src/boards/boards.ts';
 import { OLD_KLIPPER } from '../../src/virtual/forge.ts';
+import { flashSizeBytes } from '../../src/virtual/silicon/silicon.ts';
 import { expectSafe, failureOf, type TestBench } from './bench.ts';
 
 export type Failure = Awaited<ReturnType<typeof failureOf>>;
@@ -14,8 +14,8 @@ export interface Expectation {
   readonly visited?: boolean;
 }
 
-export function wholeFlash({ bench, place }: Pick<TestBench, 'bench' | 'place'>): Buffer {
-  const { mcu } = place.board;
+export function wholeFlash({ bench }: Pick<TestBench, 'bench'>): Buffer {
+  const { mcu } = bench.flash;
   return Buffer.from(bench.flash.peek(mcu.flashBase, flashSizeBytes(mcu)));
 }
 
