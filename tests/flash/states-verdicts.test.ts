@@ -38,7 +38,7 @@ describe('what the verdicts say', () => {
       code: 'no-boot',
       advice: expect.stringMatching(/crystal/),
       place: expect.stringMatching(/^USB 1-/),
-      onBoard: expect.stringMatching(/not seen to run/),
+      onBoard: expect.stringMatching(/did not come back/),
     });
     expectSafe(rig);
     expect(await flashBytes(rig, klipperFor(rig))).toMatchObject({ state: 'done', printer: 'ready' });
@@ -87,7 +87,7 @@ describe('what the verdicts say', () => {
       message: expect.stringContaining(message),
       advice: expect.stringMatching(/\w/),
       place: expect.stringMatching(/^(USB 1-|\/dev\/)/),
-      onBoard: expect.stringMatching(/not seen to run/),
+      onBoard: expect.stringMatching(/did not come back/),
     });
     expectSafe(rig);
     rig.bench.dispose();
