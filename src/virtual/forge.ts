@@ -91,6 +91,7 @@ export function forgeKlipper(options: ForgeKlipper): Uint8Array {
   image.word(reset + 16, (link + reset + (copied === undefined ? -0x180 : 0x14)) | 1);
   if (copied === undefined) {
     image.word(isCompact ? COMPACT_AT.literal : 0x5a10, link + dictionaryAt);
+    copyOfData(image, reset - 0x180, { base: link, size, atLeast: 0x40 });
   } else {
     // Stage two copies what follows to RAM; the code there reaches the dictionary where it then lies.
     image.put(reset + 0x14, loads(reset + 0x14, 0x270, 3));
@@ -124,7 +125,10 @@ export function forgeKatapult(options: ForgeKatapult): Uint8Array {
   const { stageTwo } = shape;
   // A short forward branch to stage two.
   image.put(reset, stageTwo === undefined ? Uint8Array.of(0x0e, 0xe0) : branch(reset, stageTwo));
-  if (stageTwo !== undefined) {
+  if (stageTwo === undefined) {
+    // Its .data is empty: the image ends where that would begin.
+    copyOfData(image, reset + 0x20, { base, size, atLeast: 0 });
+  } else {
     const literals = [shape.stackTop, ...START_APP_WORDS, app, app + 4];
     for (const [index, word] of literals.entries()) image.word(stageTwo + 0x44 + 4 * index, word);
   }
@@ -134,8 +138,40 @@ export function forgeKatapult(options: ForgeKatapult): Uint8Array {
   image.text(size - 0x1c0, mcu);
   if (options.protocol !== '1.0') image.text(size - 0x1a0, version);
   if (transport === 'usb') image.utf16(size - 0x160, 'katapult');
+  else image.word(size - 0x160, CAN_CONTROLLER[mcu]);
   return withBoot2(mcu, seal(image, base, options.crystalHz ?? CRYSTAL_HZ[mcu]));
 }
+
+/** SRAM or DTCM of every STM32 here: where .data lies while the program runs. */
+const RAM_START = 0x2000_0000;
+
+/**
+ * Stage two copies .data, the last thing in the image, to RAM: it loads both its ends there and then its copy in flash, a
+ * word's multiple (src/generic/armcm_boot.c; armcm_canboot.c of Katapult).
+ */
+function copyOfData(
+  image: ForgedImage,
+  stageTwo: number,
+  data: { readonly base: number; readonly size: number; readonly atLeast: number },
+): void {
+  const bytes = data.atLeast + (data.size % 4);
+  const literals = [RAM_START + bytes, RAM_START, data.base + data.size - bytes];
+  image.put(stageTwo, loads(stageTwo, stageTwo + 0x40, literals.length));
+  // Nothing else is loaded before them: the filler in between is no code.
+  image.put(stageTwo + 2 * literals.length, new Uint8Array(0x40 - 2 * literals.length));
+  for (const [index, word] of literals.entries()) image.word(stageTwo + 0x40 + 4 * index, word);
+}
+
+/** FDCAN1 or CAN1 (RM0390, RM0090, RM0468, RM0444, RM0091); an RP2040's is made of its PIO0. */
+const CAN_CONTROLLER: Readonly<Record<ForgeMcu, number>> = {
+  stm32f407xx: 0x4000_6400,
+  stm32f429xx: 0x4000_6400,
+  stm32f446xx: 0x4000_6400,
+  stm32h723xx: 0x4000_a000,
+  stm32g0b1xx: 0x4000_6400,
+  stm32f072xb: 0x4000_6400,
+  rp2040: 0x5020_0000,
+};
 
 /** ldr r0, r1, ... of the words from `literals` on (ARMv6-M architecture reference manual, A6.7.27). */
 function loads(at: number, literals: number, count: number): Uint8Array {
