@@ -78,7 +78,8 @@ function addVerb(program: Command, world: World, output: Output, { name: verb, m
       command.argument('fallback' in parameter ? `[${name}]` : `<${name}>`, parameter.help);
     else command.addOption(optionOf(name, parameter));
   }
-  if (method.needs === 'job')
+  // What comes by --detach counts as remote.
+  if (method.needs === 'job' && !method.isLocal)
     command.option('--detach', 'hand the job to the daemon as the printer would, and return at once');
   command.action(async () => {
     const settings = settingsOf(command);

@@ -67,7 +67,7 @@ const WORDS: Readonly<Record<Phase, string>> = {
   enter: 'bringing the board into its bootloader',
   backup: 'reading what is there, and keeping it',
   look: 'reading what is there',
-  erase: 'erasing the sectors that differ',
+  erase: 'erasing',
   write: 'writing',
   verify: 'reading every byte back',
   boot: 'booting it',

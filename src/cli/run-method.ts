@@ -30,7 +30,7 @@ export async function runMethod<A extends object>(
     }
   }
   const call = method.prepare(params, await world.boards(settings, method.isRescue));
-  const around = await world.open(settings, method.needs, method.isRescue);
+  const around = await world.open(settings, call.needs, method.isRescue);
   try {
     return await runIn(command, around, method, call);
   } finally {
@@ -67,11 +67,11 @@ export async function runIn<A extends object>(
 ): Promise<A> {
   const log = command.world.log(command.settings.verbose);
   const kit = traced(plain, log);
-  if (method.needs === 'job' || method.needs === 'board') {
+  if (call.needs === 'job' || call.needs === 'board') {
     for (const name of boardsOf(call, house.boards))
       await floatAfterCrash(kit, house.boards.place(name).pins, name);
   }
-  if (method.needs !== 'job') {
+  if (call.needs !== 'job') {
     return call.run(contextOf(withoutJournal(kit), house), () => {}, new AbortController().signal);
   }
   const progress = await progressFor(

@@ -39,7 +39,10 @@ export async function runThroughDaemon<A extends object>(
       if (id !== undefined) daemon.call('octopus.job_cancel', { job: id }).catch(() => {});
     };
     const answer = await withSignals(cancel, async () => {
-      id = jobOf(await daemon.call(method.name, params));
+      const told = await daemon.call(method.name, params);
+      // With these parameters it needs no job: that is the answer.
+      if (!isJob(told)) return answerOf(method, told);
+      id = told.job;
       // Ctrl-C while the daemon was still making a job of it.
       if (isCancelled) cancel();
       for (const event of early) take(event);
@@ -52,14 +55,21 @@ export async function runThroughDaemon<A extends object>(
   }
 }
 
-/** Hands the job to the daemon and does not wait for it: what Klipper starts ends with Klipper. */
+/**
+ * Hands the job to the daemon and does not wait for it: what Klipper starts ends with Klipper.
+ * Throws `bad-parameter` for what is no job.
+ */
 export async function handOver(daemon: DaemonLink, method: Method, params: Given): Promise<string> {
-  return jobOf(await daemon.callAsRemote(method.name, params));
+  const told = await daemon.callAsRemote(method.name, params);
+  if (isJob(told)) return told.job;
+  throw new OctopusError('bad-parameter', `${method.name} with these parameters is no job`, {
+    place: '--detach',
+    advice: 'It is answered at once: leave --detach out.',
+  });
 }
 
-function jobOf(answer: object): string {
-  if ('job' in answer && typeof answer.job === 'string') return answer.job;
-  throw new TypeError('the daemon started no job');
+function isJob(answer: object): answer is { readonly job: string } {
+  return 'job' in answer && typeof answer.job === 'string';
 }
 
 /** The daemon is this program: what it answers is what the method's own type says. */

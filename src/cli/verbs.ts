@@ -3,6 +3,7 @@ import type { Method } from '../methods/method.ts';
 import { METHODS } from '../methods/table.ts';
 import { backupsSummary, backupSummary } from './backup-summaries.ts';
 import { canbusSummary } from './canbus-summary.ts';
+import { inspectSummary, unprotectSummary } from './chip-summary.ts';
 import { repairSummary } from './repair-summary.ts';
 import {
   dfuSummary,
@@ -12,7 +13,6 @@ import {
   jobListSummary,
   jobSummary,
   linesSummary,
-  passportSummary,
   resetSummary,
   statusSummary,
 } from './summaries.ts';
@@ -34,7 +34,7 @@ export interface Verb {
 
 export const VERBS: readonly Verb[] = [
   verb(METHODS.flash, flashSummary),
-  verb(METHODS.inspect, passportSummary),
+  verb(METHODS.inspect, inspectSummary),
   verb(METHODS.status, statusSummary),
   verb(METHODS.backup, backupSummary),
   verb(METHODS.backups, backupsSummary),
@@ -48,6 +48,7 @@ export const VERBS: readonly Verb[] = [
   verb(METHODS.jobList, jobListSummary),
   verb(METHODS.jobCancel, jobCancelSummary),
   verb(METHODS.linesRelease, linesSummary),
+  verb(METHODS.unprotect, unprotectSummary),
 ];
 
 function verb<A extends object>(method: Method<A>, summarize: (answer: A) => readonly string[]): Verb {

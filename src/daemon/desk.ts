@@ -112,7 +112,7 @@ export class Desk {
       daemon: facts,
     };
     const kit = kitFor(call.board, origin);
-    if (method.needs === 'job')
+    if (call.needs === 'job')
       return { job: await this.#during(this.#start(kit, house, method, call, origin)) };
     return call.run(contextOf(withoutJournal(kit), house), () => {}, new AbortController().signal);
   }

@@ -38,7 +38,9 @@ const Memory = object({
     object({
       date: string(),
       version: nullable(string()),
+      /** Of the bytes that went into flash from linkAddress on. */
       sha256: string(),
+      sizeBytes: optional(number()),
       linkAddress: number(),
       kind: string(),
       tookMs: number(),

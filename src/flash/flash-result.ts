@@ -1,6 +1,7 @@
 // What a flash ends with, and what is remembered of it.
 import { describe } from '../firmware/write-rules.ts';
 import { recognizeAt } from '../firmware/recognize.ts';
+import { sha256 } from '../firmware/sha256.ts';
 import { bootloaderMemory, type BoardMemory } from './board-memory.ts';
 import type { Kit } from './kit.ts';
 import { lastGoodMemory } from './last-good.ts';
@@ -74,7 +75,8 @@ export function flashMemory(
     lastFlash: {
       date: new Date(kit.clock.date()).toISOString(),
       version: plan.passport.version,
-      sha256: plan.passport.sha256,
+      sha256: sha256(plan.image.bytes),
+      sizeBytes: plan.image.bytes.length,
       linkAddress: plan.image.address,
       kind: plan.passport.kind,
       tookMs: result.timings.total ?? 0,

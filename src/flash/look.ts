@@ -185,7 +185,7 @@ function refuseBehindEnd({ sectors, image }: FlashPlan, end: number): void {
 }
 
 /** What a dump of the whole flash holds at its start and where bootloaders launch the application. */
-function residents(board: Board, whole: Uint8Array, chip: Bootloader): Residents {
+export function residents(board: Board, whole: Uint8Array, chip: Bootloader): Residents {
   const atBase = runningBootloader(chip, board) ?? recognizeAt(whole, board.mcu.flashBase);
   const launches = launchOf(atBase, board.applicationAddress);
   return { atBase, application: recognizeAt(whole.subarray(launches - board.mcu.flashBase), launches) };

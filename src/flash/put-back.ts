@@ -34,9 +34,9 @@ export async function putBack(
     watch.note('A sector cannot be written: what was erased beside it gets back what it held.');
     await writeAndVerify(old, owed, { verify: true }, chip, torn, watch);
   }
-  visit.application = () => stateOf(look);
-  watch.onBoard =
-    owed.erase.length > 0
-      ? 'What was there before was put back and read back: the old firmware is whole.'
-      : 'The board was not changed: its old firmware is whole.';
+  const state = stateOf(look);
+  visit.application = () => state;
+  const what =
+    owed.erase.length > 0 ? 'What lay there before was put back and read back' : 'The board was not changed';
+  watch.onBoard = state === 'whole' ? `${what}: its old firmware is whole.` : `${what}.`;
 }

@@ -10,12 +10,12 @@ import type { ImageSource } from './image-source.ts';
 import { checkParameters, type Parameters, type ValuesOf } from './parameters.ts';
 
 /**
- * What a method needs before it can run: `job` the board under its lock, as a job with a journal; `board` the
+ * What a call needs before it can run: `job` the board under its lock, as a job with a journal; `board` the
  * surroundings of a board, changing nothing on it; `store` only what was kept; `nothing` not even that.
  */
 export type Needs = 'job' | 'board' | 'store' | 'nothing';
 
-/** The part of the kit that a method sees: exactly what it says that it needs. */
+/** The part of the kit that a method sees: what it says that it needs at most. A call that needs less must not use it. */
 interface KitFor {
   readonly job: Kit;
   readonly board: JobKit;
@@ -52,6 +52,8 @@ export interface Context<N extends Needs = 'job'> extends House {
 export interface Call<A extends object> {
   /** The board it is about, if it is about one. */
   readonly board: string | undefined;
+  /** Of this call; what the method needs at most, or less. */
+  readonly needs: Needs;
   /** Whether it may change a board or reset it. */
   readonly changesBoard: boolean;
   /** Fetches what the call is about, before a job is made of it: what can be refused at once is. */
@@ -64,6 +66,7 @@ export interface Method<A extends object = object> {
   /** As Moonraker calls it: `octopus.dfu_enter`. */
   readonly name: string;
   readonly summary: string;
+  /** At most: `Call.needs` is what counts once the parameters are known. */
   readonly needs: Needs;
   /** Never served to Moonraker. */
   readonly isLocal: boolean;
@@ -81,6 +84,8 @@ interface MethodSpec<N extends Needs, P extends Parameters, A extends object, L>
   readonly name: `octopus.${string}`;
   readonly summary: string;
   readonly needs: N;
+  /** For a method that needs less with some parameters. Throws what `prepare` throws. */
+  readonly needsWith?: (values: ValuesOf<P>) => Needs;
   readonly isLocal?: true;
   readonly isRescue?: true;
   /** Done by the lines themselves, so that a board without wires cannot have it. */
@@ -113,10 +118,12 @@ export function defineMethod<N extends Needs, const P extends Parameters, A exte
       const board = 'board' in values && typeof values.board === 'string' ? values.board : undefined;
       const place = board === undefined ? undefined : boards.place(board);
       if (spec.byWire === true && place !== undefined) requireWires(place, name);
+      const needed = spec.needsWith?.(values) ?? needs;
       let loading: Promise<L> | undefined;
       return {
         board,
-        changesBoard: needs === 'job' && spec.onlyLooks?.(values) !== true,
+        needs: needed,
+        changesBoard: needed === 'job' && spec.onlyLooks?.(values) !== true,
         load: async (house) => {
           loading = spec.load?.(house, values);
           await loading;
@@ -139,7 +146,7 @@ function withDefaults(
   const needsBoard = parameters['board'] !== undefined && !('fallback' in parameters['board']);
   const board = given['board'] ?? (needsBoard ? boards.onlyBoard : undefined);
   const image =
-    'image' in parameters && given['image'] === undefined && typeof board === 'string'
+    needsBoard && 'image' in parameters && given['image'] === undefined && typeof board === 'string'
       ? boards.imageOf(board)
       : undefined;
   return {

@@ -5,4 +5,6 @@ export const PHASES_OF: Readonly<Record<string, readonly [Phase, ...Phase[]] | u
   'octopus.flash': PHASES,
   'octopus.restore': PHASES,
   'octopus.backup': ['preflight', 'stop', 'enter', 'backup', 'boot', 'confirm'],
+  'octopus.inspect': ['preflight', 'stop', 'enter', 'look', 'boot', 'confirm'],
+  'octopus.unprotect': ['preflight', 'stop', 'enter', 'look', 'erase', 'verify', 'boot', 'confirm'],
 };

@@ -13,6 +13,7 @@ import { repair } from './repair.ts';
 import { reset } from './reset.ts';
 import { restore } from './restore.ts';
 import { status } from './status.ts';
+import { unprotect } from './unprotect.ts';
 import { wiringTest } from './wiring-test.ts';
 
 export const METHODS = {
@@ -31,6 +32,7 @@ export const METHODS = {
   jobList,
   jobCancel,
   linesRelease,
+  unprotect,
   wiringTest,
 };
 

@@ -16,7 +16,7 @@ test('help names them, and says that arming opens something', async () => {
     expect(out).toMatch(new RegExp(`^ +${verb} `, 'm'));
   expect((await cli(['arm', '--help'])).out).toContain('Moonraker');
   expect((await cli(['flash', '--help'])).out).toContain('--detach');
-  for (const verb of ['status', 'inspect', 'job-list', 'lines-release'])
+  for (const verb of ['status', 'job-list', 'lines-release', 'unprotect'])
     expect((await cli([verb, '--help'])).out).not.toContain('--detach');
 });
 
@@ -123,4 +123,38 @@ test('paths of images are made whole, names of images are not', async () => {
     await cli(['flash', '--image', given ?? '', '--detach', '--json'], own);
     expect(calls[0]).toEqual(['remote', 'octopus.flash', { image: sent }]);
   }
+});
+
+test('a method that is a job with some parameters only: a file is answered at once, a board is waited for', async () => {
+  const passport = { kind: 'klipper', name: 'klipper.bin', format: 'bin', sizeBytes: 1 };
+  const { calls, own } = fakeDaemon({ answer: passport });
+  const file = await cli(['inspect', '/a/klipper.bin', '--json'], own);
+  expect([file.code, JSON.parse(file.out)]).toEqual([0, passport]);
+  expect(calls).toEqual([['local', 'octopus.inspect', { image: '/a/klipper.bin' }], 'closed']);
+  const chip = {
+    state: 'done',
+    board: 'b',
+    bootloader: null,
+    application: null,
+    through: 'rom',
+    chip: { mcu: 'stm32f446xx', id: null, flashSizeBytes: 1024 },
+    protection: { read: true, writeSectors: null },
+    map: [],
+    free: { sectors: [], bytes: 0 },
+    unreadBytes: 0,
+    lastFlash: null,
+    unfinished: null,
+    deadJob: null,
+  };
+  const board = await cli(
+    ['inspect', '--board', 'b', '--json'],
+    fakeDaemon({ events: [end({ result: chip })] }).own,
+  );
+  expect([board.code, JSON.parse(board.out)]).toEqual([0, chip]);
+  // Nothing is there to be handed over.
+  const detached = await cli(['inspect', '/a/klipper.bin', '--detach', '--json'], own);
+  expect([detached.code, JSON.parse(detached.out).error]).toMatchObject([
+    2,
+    { code: 'bad-parameter', place: '--detach' },
+  ]);
 });

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { VERBS } from '../../src/cli/verbs.ts';
 import { METHODS } from '../../src/methods/table.ts';
-import { forgeKatapult, forgeKlipper } from '../../src/virtual/forge.ts';
+import type { BoardState } from '../../src/virtual/board-data.ts';
+import { forgeKatapult, forgeKlipper, OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import { fakeStreams } from './streams.ts';
 import { createBench, run } from './world.ts';
 
@@ -48,7 +49,9 @@ describe('wrong usage is exit code 2, with and without --json', () => {
     ['an operand too few', ['inspect'], 'bad-parameter'],
     ['no board', ['reset'], 'bad-parameter'],
     ['an unknown board', ['status', '--board', 'x'], 'unknown-board'],
-    ['a board for what has none', ['inspect', '--board', BOARD, 'x'], 'unknown-parameter'],
+    ['a board for what has none', ['job-list', '--board', BOARD], 'unknown-parameter'],
+    ['a file and a board', ['inspect', '--board', BOARD, 'x'], 'bad-parameter'],
+    ['a virtual board that is not named', ['inspect', ...ON], 'bad-parameter'],
     ['no image', ['flash', ...ON], 'bad-parameter'],
     ['a bad list', ['flash', ...ON, '--image', 'x', '--confirm', 'hot'], 'bad-parameter'],
     ['a bad number', ['dfu-enter', ...ON, '--hold-s', 'soon'], 'bad-parameter'],
@@ -226,4 +229,84 @@ test('colours on a terminal only, and not with NO_COLOR', async () => {
   const plain = fakeStreams({ columns: 80 }, { TERM: 'xterm', NO_COLOR: '1' });
   expect((await run(args, undefined, plain)).err).not.toContain(escape);
   expect((await run(args)).err).not.toContain(escape);
+});
+
+describe('a look at a board', () => {
+  const look = async (state: string, ...more: string[]) => {
+    const bench = await createBench({ state: state as BoardState });
+    const args = ['inspect', '--board', BOARD, ...ON, '--confirm', 'heaters_unplugged,still,cold', ...more];
+    const ran = await run(args, bench);
+    return { bench, ...ran };
+  };
+
+  test('in words: what it has, and a map from the first byte to the last', async () => {
+    const { code, out } = await look('used');
+    expect(code).toBe(0);
+    expect(out).toContain(`${BOARD} has Klipper ${OLD_KLIPPER} behind the stock bootloader.\n`);
+    // BIGTREETECH's bootloader for the F446 has 32464 bytes (klipper-katapult-dfu.md section 2).
+    expect(out).toMatch(/^ {2}0x08000000\.\.0x08007ecf +31\.7 KiB {2}bootloader: the stock bootloader$/m);
+    expect(out).toMatch(/^ {2}0x08007ed0\.\.0x08007fff +0\.3 KiB {2}blank$/m);
+    expect(out).toMatch(/^ {2}0x08008000\.\.0x08012de3 +43\.5 KiB {2}firmware: Klipper v0/m);
+    expect(out).toMatch(/\.\.0x0807ffff +\d+ KiB {2}blank\n$/);
+  });
+
+  test.each([
+    [
+      'bricked',
+      'has something unknown, half-written, behind the stock bootloader|has Klipper, half-written,',
+    ],
+    ['blank', 'has no firmware\\.'],
+    [
+      'no-bootloader',
+      `has Klipper ${OLD_KLIPPER.replaceAll('.', '\\.')}\\.\\n.*none: the firmware starts by itself`,
+    ],
+    ['katapult-empty', 'has no firmware behind Katapult v0[^]*not read +\\d+'],
+    ['read-protected', 'is read-protected: nothing on its chip can be read\\.\\n[^]*octopus unprotect'],
+  ])('%s', async (state, words) => {
+    const { code, out } = await look(state);
+    expect([code, out]).toEqual([0, expect.stringMatching(new RegExp(words))]);
+  });
+
+  test('as an object, with fields that stay', async () => {
+    const { code, out } = await look('katapult', '--json');
+    expect(code).toBe(0);
+    expect(one(out)).toMatchObject({
+      state: 'done',
+      board: BOARD,
+      bootloader: { kind: 'katapult', address: '0x08000000', launchAddress: '0x08008000', transport: 'usb' },
+      application: {
+        kind: 'klipper',
+        version: OLD_KLIPPER,
+        address: '0x08008000',
+        linkAddress: '0x08008000',
+        sizeBytes: 44516,
+        integrity: 'whole',
+        why: null,
+      },
+      through: 'rom',
+      chip: { mcu: 'stm32f446xx', flashSizeBytes: 524288 },
+      protection: { read: false, writeSectors: null },
+      map: expect.arrayContaining([
+        { address: '0x08008000', end: '0x08012de3', sizeBytes: 44516, holds: 'application' },
+      ]),
+      free: { sectors: expect.any(Array), bytes: expect.any(Number) },
+      unreadBytes: 0,
+      lastFlash: null,
+      unfinished: null,
+      deadJob: null,
+      notes: expect.any(Array),
+    });
+  });
+});
+
+test('unprotect: refused without its word, done with it, and what to do next is said', async () => {
+  const bench = await createBench({ state: 'read-protected' });
+  const asked = ['unprotect', '--board', BOARD, ...ON, '--confirm'];
+  const refused = await run([...asked, 'heaters_unplugged', '--json'], bench);
+  expect([refused.code, one(refused.out).error.code]).toEqual([3, 'needs-confirmation']);
+  expect(bench.flash.readProtected).toBe(true);
+  const done = await run([...asked, 'heaters_unplugged,erase_everything'], bench);
+  expect([done.code, done.out]).toEqual([0, expect.stringMatching(/no longer read-protected, and blank/)]);
+  expect(done.out).toMatch(/flash what belongs at 0x08000000/);
+  expect(bench.flash.readProtected).toBe(false);
 });

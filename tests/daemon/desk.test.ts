@@ -29,12 +29,14 @@ const LEAVE: Readonly<Record<keyof typeof METHODS, 'arm' | 'free' | 'local only'
   jobList: 'free',
   jobCancel: 'free',
   linesRelease: 'local only',
+  unprotect: 'local only',
   wiringTest: 'local only',
 };
 const PARAMS: Partial<Record<keyof typeof METHODS, object>> = {
   flash: { image: 'klipper.bin' },
   restore: { backup: 'abcdef' },
   inspect: { image: 'klipper.bin' },
+  unprotect: { confirm: 'erase_everything' },
   jobGet: { job: 'abcdef' },
   jobCancel: { job: 'abcdef' },
   dfuEnter: { hold_s: 0 },
@@ -94,6 +96,47 @@ test.each(keys.filter((key) => LEAVE[key] === 'arm'))('%s armed: by each door', 
     // A backup that is not there is a failed job of somebody who was let in.
     expect([via, job.state]).toEqual([via, key === 'restore' ? 'failed' : 'done']);
   }
+});
+
+test('a look at a board needs the same leave as a backup; a file needs none', async () => {
+  for (const via of VIAS) {
+    const house = await start(unarmed);
+    const call = (params: object) => house.desk.call('octopus.inspect', { ...params }, from(via));
+    expect(await call({ image: 'klipper.bin' })).toMatchObject({ kind: 'klipper' });
+    expect(house.desk.jobs.list()).toEqual([]);
+    if (via === 'local') {
+      expect(await house.endOf(await call({ board: BOARD }))).toMatchObject({ state: 'done' });
+      continue;
+    }
+    expect(await failureOf(call({ board: BOARD }))).toMatchObject({ code: 'not-armed' });
+    expect(house.desk.jobs.list()).toEqual([]);
+  }
+});
+
+test('armed, the answer of a look is a job, and its end has the map', async () => {
+  const house = await start();
+  const job = await house.endOf(await house.desk.call('octopus.inspect', { board: BOARD }, from('request')));
+  expect(job).toMatchObject({
+    state: 'done',
+    method: 'octopus.inspect',
+    result: {
+      bootloader: { kind: 'stock-bootloader' },
+      application: { kind: 'klipper', integrity: 'whole' },
+    },
+  });
+  expect(house.noted.map(({ outcome }) => outcome.kind)).toEqual(['job']);
+});
+
+test('unprotect without its word is refused before a job is made of it', async () => {
+  const house = await start();
+  for (const confirm of ['', 'cold,still']) {
+    const params = confirm === '' ? {} : { confirm };
+    expect(await failureOf(house.desk.call('octopus.unprotect', params, from('local')))).toMatchObject({
+      code: 'needs-confirmation',
+      advice: expect.stringContaining('erase_everything'),
+    });
+  }
+  expect(house.desk.jobs.list()).toEqual([]);
 });
 
 test('not armed says where the cure is, and asks for it anew at each request', async () => {

@@ -77,6 +77,7 @@ const CALLS: Readonly<Record<string, { name: string; params: Readonly<Record<str
   dfu_enter: { name: METHODS.dfuEnter.name, params: { hold_s: 0 } },
   reset: { name: METHODS.reset.name, params: {} },
   backup: { name: METHODS.backup.name, params: {} },
+  'inspect, board': { name: METHODS.inspect.name, params: { board: BOARD } },
   canbus_query: { name: METHODS.canbusQuery.name, params: {} },
 };
 /** Those of which a sentence says all: how they answer is how another does. */
@@ -148,7 +149,8 @@ test('docs/answers.md says what the desk answers', async () => {
     'when the caller adds `confirm: X`, because the printer cannot tell and somebody has to have looked. Anything else is',
     'the code of the refusal; its message and advice say more. Nothing that is refused here has touched the board.',
     'Where nobody has said that HE2 and HE3 are unused (`unused_heaters` in host.conf) and no power device is configured,',
-    '`flash`, `backup`, `restore` and `dfu_enter` ask for `confirm: heaters_unplugged` as well. `restore` answers as `flash`.',
+    '`flash`, `backup`, `inspect` of a board, `restore` and `dfu_enter` ask for `confirm: heaters_unplugged` as well. `restore`',
+    'answers as `flash`.',
     '`repair` finds that nothing is owed to the board, or answers as `flash` does with `confirm: cold, still`: a board whose',
     'firmware is torn heats and moves nothing.',
     '',
@@ -160,7 +162,10 @@ test('docs/answers.md says what the desk answers', async () => {
     '',
     ...unarmed,
     '',
-    `In every state and without being armed: ${ALWAYS.map((name) => `\`octopus.${name}\``).join(', ')}.`,
+    `In every state and without being armed: ${ALWAYS.map((name) => `\`octopus.${name}\``).join(', ')}`.replace(
+      /`octopus.inspect`/,
+      '$& of a file',
+    ) + '.',
     '',
   ].join('\n');
   if (process.env['UPDATE_DOCS'] !== undefined) writeFileSync(PAGE, page);

@@ -3,6 +3,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { recall } from '../../src/flash/board-memory.ts';
 import { protectedIn } from '../../src/flash/protection.ts';
+import { readReplacement } from '../../src/flash/replacement.ts';
 import { restore } from '../../src/flash/restore.ts';
 import { takeBackup } from '../../src/flash/take-backup.ts';
 import type { BenchOptions } from '../../src/virtual/bench.ts';
@@ -64,6 +65,8 @@ async function expectKept(rig: TestBench, work: () => Promise<unknown>) {
   expectSafe(rig);
   await rig.bench.settle();
   expect(rig.bench.board.klipper?.version).toBe(OLD_KLIPPER);
+  // Nothing is left to be finished by the next start.
+  expect(await readReplacement(rig.kit, rig.place.board.name)).toBeUndefined();
   return failure;
 }
 
@@ -161,7 +164,10 @@ test('the power goes while the old firmware is put back: nothing looks whole, an
   expectNeverTorn();
   rig.bench.faults.beforeTransfer = undefined;
   rig.bench.powerOn();
-  expect(await failureOf(flashBytes(rig, klipperFor(rig)))).toMatchObject({ code: 'write-protected' });
+  const again = await failureOf(flashBytes(rig, klipperFor(rig)));
+  expect(again).toMatchObject({ code: 'write-protected', onBoard: expect.not.stringContaining('whole') });
+  // That the board does not run is not forgotten.
+  expect(await readReplacement(rig.kit, F446)).toBeDefined();
   expectSafe(rig);
   rig.bench.dispose();
 });

@@ -24,6 +24,7 @@ const GOOD: Readonly<Record<keyof typeof METHODS, Readonly<Record<string, unknow
   jobCancel: { job: 'abcdef' },
   wiringTest: { board: BOARD },
   linesRelease: { board: BOARD },
+  unprotect: { board: BOARD },
 };
 const wrong = (method: keyof typeof METHODS, values: Record<string, unknown>) => () =>
   METHODS[method].prepare({ ...GOOD[method], ...values }, BOOK);
@@ -114,6 +115,34 @@ test.each([-1, 3601, Number.NaN, Number.POSITIVE_INFINITY, '', ' ', '1e9', 'soon
     );
   },
 );
+
+describe('inspect', () => {
+  const call = (values: Record<string, unknown>) => METHODS.inspect.prepare(values, BOOK);
+
+  test.each([
+    ['neither', {}],
+    ['both', { image: 'klipper.bin', board: BOARD }],
+  ])('%s of file and board: refused', (_name, values) => {
+    expect(() => call(values)).toThrow(expect.objectContaining({ code: 'bad-parameter', outcome: 'usage' }));
+  });
+
+  test('a file needs no board and no lock; a board is a job that asks for leave', () => {
+    expect(call({ image: 'klipper.bin' })).toMatchObject({
+      board: undefined,
+      needs: 'nothing',
+      changesBoard: false,
+    });
+    expect(call({ board: BOARD })).toMatchObject({ board: BOARD, needs: 'job', changesBoard: true });
+  });
+
+  test("the only board and its configured image are nobody's wish", () => {
+    const book = { ...BOOK, onlyBoard: BOARD, imageOf: () => 'klipper.bin' };
+    expect(() => METHODS.inspect.prepare({}, book)).toThrow(
+      expect.objectContaining({ code: 'bad-parameter' }),
+    );
+    expect(METHODS.inspect.prepare({ board: BOARD }, book).needs).toBe('job');
+  });
+});
 
 test('texts of G-code macros and command lines are taken', () => {
   const values = { confirm: 'cold, still', force: 'unknown-kind', dry_run: '1', verify: 'false' };
