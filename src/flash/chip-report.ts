@@ -9,7 +9,7 @@ import { programOf, type ProgramReport, type Readings } from './program-report.t
 import type { Replacement } from './replacement.ts';
 
 /** A look at a chip. */
-export type Seen =
+export type ChipLook =
   | { readonly through: 'rom'; readonly isReadProtected: true }
   | (Omit<Readings, 'sectors'> & {
       readonly through: 'rom' | 'katapult';
@@ -57,7 +57,7 @@ export interface Records {
   readonly replacement: Replacement | undefined;
 }
 
-export function reportOf(board: Board, identity: ChipIdentity, seen: Seen, records: Records): ChipReport {
+export function reportOf(board: Board, identity: ChipIdentity, seen: ChipLook, records: Records): ChipReport {
   const end = board.mcu.flashBase + identity.flashSizeBytes;
   const sectors = board.mcu.sectors.filter(({ address }) => address < end);
   const readings: Readings = {

@@ -4,7 +4,7 @@ import type { Board } from '../boards/types.ts';
 import { stateOf } from './boot-without-wires.ts';
 import { bootloaderMemory, recall, remember } from './board-memory.ts';
 import type { Bootloader, ChipIdentity } from './bootloader.ts';
-import { reportOf, type ChipReport, type Seen } from './chip-report.ts';
+import { reportOf, type ChipReport, type ChipLook } from './chip-report.ts';
 import { refuseRomAgain } from './confirm.ts';
 import type { Kit } from './kit.ts';
 import { passGate } from './klipper-stopped.ts';
@@ -70,7 +70,7 @@ function lookIn(
   board: Board,
   { node }: Pick<WayIn, 'node'>,
   watch: Stopwatch,
-): Inside<{ readonly seen: Seen; readonly identity: ChipIdentity }> {
+): Inside<{ readonly seen: ChipLook; readonly identity: ChipIdentity }> {
   return async (chip, visit) => {
     watch.begin('look');
     const transport = node === undefined ? 'usb' : 'can';
@@ -90,7 +90,7 @@ async function look(
   transport: 'usb' | 'can',
   torn: TornSectors,
   watch: Stopwatch,
-): Promise<Seen & { readonly flashSizeBytes: number }> {
+): Promise<ChipLook & { readonly flashSizeBytes: number }> {
   const { flashSizeBytes } = chip.identity;
   const katapult = runningBootloader(chip, board);
   try {
