@@ -1,5 +1,5 @@
 // The file store beyond its contract: modes, what a dying process leaves, and errors that name the cure.
-import { afterEach, beforeEach, expect, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
 import {
   mkdirSync,
   mkdtempSync,
@@ -11,6 +11,7 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { open, type FileHandle } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { FileStore } from '../../src/hardware/store.ts';
@@ -22,6 +23,25 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const modeOf = (path: string) => statSync(path).mode & 0o777;
+
+test('what is written is flushed before it gets its name, and the name after that', async () => {
+  const root = join(folder, 'data');
+  const store = new FileStore(root);
+  await store.write('journal/board.json', Uint8Array.of(1));
+  const any = await open(join(root, 'journal/board.json'));
+  const kind = Object.getPrototypeOf(any) as FileHandle;
+  await any.close();
+  const flushed: string[] = [];
+  const { sync } = kind; // oxlint-disable-line typescript/unbound-method -- called with its handle below
+  const spy = jest.spyOn(kind, 'sync').mockImplementation(async function (this: FileHandle) {
+    const named = [...readFileSync(join(root, 'journal/board.json'))].join();
+    flushed.push(`${readlinkSync(`/proc/self/fd/${this.fd}`).replace(/~.*/, '~')}: ${named}`);
+    await sync.call(this);
+  });
+  await store.write('journal/board.json', Uint8Array.of(2));
+  spy.mockRestore();
+  expect(flushed).toEqual([join(root, 'journal/~: 1'), join(root, 'journal: 2')]);
+});
 
 test('folders are 0700 and files 0600, and nothing unfinished stays', async () => {
   const root = join(folder, 'data');

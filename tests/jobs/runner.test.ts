@@ -90,6 +90,27 @@ test('events are told with their numbers and kept for late listeners', async () 
   expect(job.eventsAfter(1)).toEqual([{ kind: 'note', text: 'hello', n: 2 }]);
 });
 
+test('a disk that is slow at one step and quick at the next: both are on it, in their order', async () => {
+  const write = bench.store.write.bind(bench.store);
+  let writes = 0;
+  const store = {
+    read: (key: string) => bench.store.read(key),
+    list: (prefix: string) => bench.store.list(prefix),
+    remove: (key: string) => bench.store.remove(key),
+    write: async (key: string, bytes: Uint8Array) => {
+      writes += 1;
+      await bench.clock.sleep(writes === 1 ? 100 : 1);
+      await write(key, bytes);
+    },
+  };
+  const journal = new Journal(
+    { store, clock: bench.clock },
+    { id: 'x', method: 'octopus.test', board: BOARD },
+  );
+  await Promise.all([journal.before({ kind: 'stop-klipper' }), journal.before({ kind: 'boot' })]);
+  expect((await pages()).steps).toMatchObject([{ kind: 'stop-klipper' }, { kind: 'boot' }]);
+});
+
 test('a step is on disk before it is done; a step that cannot be written is not done', async () => {
   const job = await startJob(
     bench,
