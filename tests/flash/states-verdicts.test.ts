@@ -87,7 +87,7 @@ describe('what the verdicts say', () => {
       message: expect.stringContaining(message),
       advice: expect.stringMatching(/\w/),
       place: expect.stringMatching(/^(USB 1-|\/dev\/)/),
-      onBoard: expect.stringMatching(/did not come back/),
+      onBoard: expect.stringMatching(/not seen to run/),
     });
     expectSafe(rig);
     rig.bench.dispose();
