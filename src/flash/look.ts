@@ -7,6 +7,7 @@ import { describe } from '../firmware/write-rules.ts';
 import type { Board } from '../boards/types.ts';
 import { OctopusError, hex } from '../errors.ts';
 import { findKept, hasWhole, keepBackup, type BackupFacts, type BackupRecord } from './backup.ts';
+import { stateOf, type ApplicationState } from './boot-without-wires.ts';
 import type { Bootloader } from './bootloader.ts';
 import type { Kit } from './kit.ts';
 import type { FlashPlan } from './preflight.ts';
@@ -143,6 +144,26 @@ export async function keepLook(
   const { what, address, bytes } = look.worthKeeping;
   const kept = await findKept(kit, board.name, records, chip.identity.uid, address, bytes);
   return kept ?? keepBackup(kit, factsOf(board, chip, what, address, look), bytes);
+}
+
+/** Whether what lies on the chip would run, for a board that leaves its bootloader by a jump into whatever lies there. */
+export async function lookWhetherWhole(
+  chip: Bootloader,
+  board: Board,
+  torn: TornSectors,
+): Promise<ApplicationState> {
+  const { flashBase } = board.mcu;
+  // A Katapult tells by itself what it launches; of a ROM only the flash's start does.
+  const katapult = runningBootloader(chip, board);
+  const from = katapult === undefined ? flashBase : launchOf(katapult, board.applicationAddress);
+  const flashEnd = flashBase + chip.identity.flashSizeBytes;
+  const end = Math.min(flashEnd, Math.max(from, board.applicationAddress) + APPLICATION_LOOK_BYTES);
+  const bytes = await torn.read(chip, from, end - from);
+  return stateOf(
+    katapult === undefined
+      ? residents(board, bytes, chip)
+      : { atBase: katapult, application: recognizeAt(bytes, from) },
+  );
 }
 
 /** The whole flash, read and kept. */

@@ -11,6 +11,7 @@ import { romAgain } from './confirm.ts';
 import { carryOut, reachOf } from './flash.ts';
 import type { Confirmation } from './gate.ts';
 import { passGate } from './klipper-stopped.ts';
+import { lookWhetherWhole } from './look.ts';
 import type { Kit } from './kit.ts';
 import { cutOffMemory, isBeforeApplication } from './last-good.ts';
 import type { VisitOrder } from './place.ts';
@@ -27,11 +28,11 @@ import { findWayIn } from './way-in.ts';
 import { isInBootloader, kindOnUsb, whatRuns } from './what-runs.ts';
 
 export type RepairOutcome =
-  /** Nothing is owed, and the board is not in a bootloader where a job of ours has left it. */
+  /** Nothing is owed, and the board is not in a bootloader where a job of ours has left it, or has nothing to run. */
   | { readonly kind: 'nothing' }
   /** It runs as it is; `what` says what was seen. */
   | { readonly kind: 'runs'; readonly what: string }
-  /** It was let go from the bootloader that a dead job had left it in; nothing had been changed. */
+  /** It was let go from the bootloader that a job had left it in; nothing had been changed. */
   | { readonly kind: 'released' }
   /** What was begun is done now, or what ran before is back. */
   | { readonly kind: 'finished' | 'rolled-back'; readonly result: FlashResult };
@@ -39,12 +40,12 @@ export type RepairOutcome =
 /**
  * @param order.confirm what the caller vouches for beside what is certain: a board that does not run heats and moves
  *   nothing by itself
- * @param order.isLeftByDeadJob a job that died had entered its bootloader
+ * @param order.mayBeInBootloader the last job may have left it there
  * Throws what a flash throws; what is owed stays on record then, for the next start.
  */
 export async function repair(
   kit: VisitKit,
-  order: VisitOrder & { readonly isLeftByDeadJob: boolean },
+  order: VisitOrder & { readonly mayBeInBootloader: boolean },
   report: Report,
   signal?: AbortSignal,
 ): Promise<RepairOutcome> {
@@ -52,13 +53,13 @@ export async function repair(
     const { place } = order;
     const { name } = place.board;
     const replacement = await readReplacement(kit, name);
-    const kind = await kindOnUsb(kit, place, order.isLeftByDeadJob);
+    const kind = await kindOnUsb(kit, place, order.mayBeInBootloader);
     const vouched = { place, confirm: vouch(order.confirm, kind) };
     if (replacement === undefined) {
-      if (!order.isLeftByDeadJob || !(await isInBootloader(kit, place, kind, signal)))
+      if (!order.mayBeInBootloader || !(await isInBootloader(kit, place, kind, signal)))
         return { kind: 'nothing' };
-      await release(kit, vouched, report, watch, signal);
-      return { kind: 'released' };
+      const isReleased = await release(kit, vouched, report, watch, signal);
+      return { kind: isReleased ? 'released' : 'nothing' };
     }
     const what = await whatRuns(kit, vouched, kind, watch, signal);
     if (what !== undefined) {
@@ -121,35 +122,39 @@ async function planFor(
   }
 }
 
-/** Nothing was changed on it: it only has to leave its bootloader, by one pulse or by the bootloader's own word. */
+/**
+ * Nothing was changed on it: it only has to leave its bootloader, by one pulse or by the bootloader's own word, which is a
+ * jump into whatever lies there. Returns whether it left: a board that had nothing to run stays where it was before.
+ */
 async function release(
   kit: VisitKit,
   order: VisitOrder,
   report: Report,
   watch: Stopwatch,
   signal: AbortSignal | undefined,
-): Promise<void> {
+): Promise<boolean> {
   watch.onBoard = 'The board was not changed.';
   const { board, pins } = order.place;
   if (pins !== undefined) {
     const wired = { ...order, place: { ...order.place, pins } };
     const { seen, busPath } = await reset(kit, wired, report, signal);
     if (seen === 'romDfu') throw romAgain(busPath ?? board.name);
-    return;
+    return true;
   }
   await passGate(kit, order.confirm, watch);
   const way = await findWayIn(kit, order, 'any', watch);
-  await visitBootloader(
+  return visitBootloader(
     kit,
     order,
     way,
     watch,
     signal,
-    async (_chip, visit) => {
-      // A job that got no further than this has written nothing.
-      visit.application = () => 'whole';
+    async (chip, visit) => {
+      const application = await lookWhetherWhole(chip, board, visit.torn);
+      visit.application = () => application;
+      return application === 'whole';
     },
-    async () => {},
+    async (isWhole) => isWhole,
   );
 }
 

@@ -100,6 +100,9 @@ export class Stays {
     const { kit, place, way, lines, watch } = this.#parts;
     const { board } = place;
     watch.begin('enter');
+    const onRecord = kit.recorder.before({ kind: 'enter' });
+    // A disk that is full by now must not leave half an image.
+    await (this.#isBehindExit ? onRecord.catch(() => {}) : onRecord);
     const arrival = await enterBootloader(
       kit,
       { ...way, plan: this.#plan, place, lines, watch },
@@ -147,6 +150,7 @@ export class Stays {
       return await inside(stay.listen(chip), here);
     } finally {
       const left = lines === undefined && (await bootWithoutWires(chip, board, here.application(), watch));
+      if (left) await kit.recorder.before({ kind: 'boot' }).catch(() => {});
       await chip.close();
       // What is still there then is no answer to the boot.
       if (left && arrival.kind !== 'katapult-can') await waitUntilGone(kit, arrival.device, LEAVES_WITHIN_MS);

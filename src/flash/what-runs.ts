@@ -102,18 +102,18 @@ async function onUsb(kit: Pick<Kit, 'store' | 'usb'>, place: BoardPlace) {
 }
 
 /**
- * @param isLeftByDeadJob at a first contact nobody knows the board's port yet, and a ROM has no name: that one is there,
+ * @param mayBeInBootloader at a first contact nobody knows the board's port yet, and a ROM has no name: that one is there,
  *   and the reset wire will tell whose it is
  */
 export async function kindOnUsb(
   kit: Pick<Kit, 'store' | 'usb'>,
   place: BoardPlace,
-  isLeftByDeadJob: boolean,
+  mayBeInBootloader: boolean,
 ): Promise<UsbKind | undefined> {
   const seen = await onUsb(kit, place);
   if (seen !== undefined) return usbKind(seen);
   const { busPath } = await recall(kit, place.board.name);
-  const mayBeAny = isLeftByDeadJob && busPath === undefined && place.pins !== undefined;
+  const mayBeAny = mayBeInBootloader && busPath === undefined && place.pins !== undefined;
   const isRomThere = mayBeAny && (await kit.usb.list()).some((device) => usbKind(device) === 'romDfu');
   return isRomThere ? 'romDfu' : undefined;
 }

@@ -16,7 +16,16 @@ import type { Clock } from '../ports/clock.ts';
 import type { Recorder, Step } from '../ports/recorder.ts';
 import type { Store } from '../ports/store.ts';
 
-const StepKinds = ['stop-klipper', 'start-klipper', 'power', 'lines', 'erase', 'write', 'boot'] as const;
+const StepKinds = [
+  'stop-klipper',
+  'start-klipper',
+  'power',
+  'enter',
+  'lines',
+  'erase',
+  'write',
+  'boot',
+] as const;
 
 const Pages = object({
   job: string(),
@@ -136,6 +145,12 @@ export async function noteSettled(kit: { readonly store: Store }, pages: Journal
 /** Whether its process died in the middle of it, and no later start has settled that. */
 export function isDead(pages: JournalPages): boolean {
   return pages.endedAs === null && pages.settled !== true;
+}
+
+/** Whether the job of `pages`, dead or not, has left its board in its bootloader, and no later start has looked after it. */
+export function leftInBootloader(pages: JournalPages): boolean {
+  const last = pages.steps.findLast(({ kind }) => kind === 'enter' || kind === 'boot');
+  return isDead(pages) || (last?.kind === 'enter' && pages.settled !== true);
 }
 
 /** The power device that the job of `pages` has switched off and not on again. */

@@ -6,8 +6,8 @@ import { repair as carryOut, type RepairOutcome } from '../flash/repair.ts';
 import { readReplacement } from '../flash/replacement.ts';
 import type { Report } from '../flash/report.ts';
 import {
-  isDead,
   lastJob,
+  leftInBootloader,
   leftKlipperStopped,
   leftPowerOff,
   noteKlipperStarted,
@@ -44,7 +44,8 @@ async function lookAndRepair(
   signal: AbortSignal,
 ): Promise<RepairOutcome> {
   const last = await lastJob(kit, name);
-  return carryOut(kit, { ...order, isLeftByDeadJob: last !== undefined && isDead(last) }, report, signal);
+  const mayBeInBootloader = last !== undefined && leftInBootloader(last);
+  return carryOut(kit, { ...order, mayBeInBootloader }, report, signal);
 }
 
 function repairAnswer(name: string, outcome: RepairOutcome) {
@@ -69,8 +70,8 @@ export type StartOutcome =
 /** Whether a start has to look at this board at all. */
 export async function isOwed(kit: JobKit, place: BoardPlace): Promise<boolean> {
   const last = await lastJob(kit, place.board.name);
-  if (last !== undefined && (isDead(last) || leftKlipperStopped(last) || leftPowerOff(last) !== undefined))
-    return true;
+  if (last !== undefined && (leftInBootloader(last) || leftKlipperStopped(last))) return true;
+  if (last !== undefined && leftPowerOff(last) !== undefined) return true;
   return (await readReplacement(kit, place.board.name)) !== undefined;
 }
 
@@ -101,13 +102,13 @@ async function mend(
 ): Promise<StartOutcome> {
   const { name } = place.board;
   const isOpen = (await readReplacement(kit, name)) !== undefined;
-  if (!isOpen && (last === undefined || !isDead(last))) return { kind: 'nothing' };
+  if (!isOpen && (last === undefined || !leftInBootloader(last))) return { kind: 'nothing' };
   try {
     const answer = await runJob();
     // oxlint-disable-next-line typescript/no-unsafe-type-assertion -- the answer of octopus.repair
     const { outcome } = answer as RepairAnswer;
     const still = await lastJob(kit, name);
-    if (still !== undefined && isDead(still)) await noteSettled(kit, still);
+    if (still !== undefined && leftInBootloader(still)) await noteSettled(kit, still);
     return { kind: outcome };
   } catch (thrown) {
     return { kind: 'needs', error: asOctopusError(thrown) };

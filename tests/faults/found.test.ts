@@ -56,6 +56,16 @@ test('a toolhead that is asked for its bootloader when SIGTERM comes: it is let 
   expect([problems, deeds]).toEqual([[], []]);
 });
 
+test('a toolhead in Katapult when can0 goes away: the flash fails, and the next start lets it go', async () => {
+  const { problems, deeds, story } = await outcomeOf({
+    way: 'can ebb36',
+    fault: 'unplug',
+    at: ['out admin 11', 0],
+  });
+  expect([problems, deeds]).toEqual([[], []]);
+  expect(story.at(-1)).toBe('start: released');
+});
+
 test('can0 is gone: nobody is asked to press a button', async () => {
   const { problems, deeds } = await outcomeOf({
     way: 'can ebb36',

@@ -1,7 +1,13 @@
 // Jobs on a board: one at a time, every step on disk before it is done, the lock free at every end.
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OctopusError } from '../../src/errors.ts';
-import { Journal, leftKlipperStopped, leftPowerOff, unfinishedJob } from '../../src/jobs/journal.ts';
+import {
+  Journal,
+  leftInBootloader,
+  leftKlipperStopped,
+  leftPowerOff,
+  unfinishedJob,
+} from '../../src/jobs/journal.ts';
 import { startJob, type JobOrder } from '../../src/jobs/runner.ts';
 import { createBench, type VirtualBench } from '../../src/virtual/bench.ts';
 
@@ -194,6 +200,19 @@ describe('Klipper that a job has left stopped', () => {
     expect(leftKlipperStopped(journal(last))).toBe(true);
     expect(leftKlipperStopped(journal(last, { klipperStarted: true }))).toBe(false);
     expect(leftKlipperStopped(journal([...last, 'boot']))).toBe(false);
+  });
+
+  test('of a board too: left in its bootloader, whether the job died or failed', () => {
+    const pages = (kinds: readonly ('stop-klipper' | 'enter' | 'boot')[], extra = {}) => ({
+      ...journal([], { endedAs: 'failed', ...extra }),
+      steps: kinds.map((kind, atMs) => ({ atMs, kind })),
+    });
+    expect(leftInBootloader(pages(['stop-klipper']))).toBe(false);
+    expect(leftInBootloader(pages(['stop-klipper', 'enter']))).toBe(true);
+    expect(leftInBootloader(pages(['enter', 'boot']))).toBe(false);
+    expect(leftInBootloader(pages(['enter', 'boot', 'enter']))).toBe(true);
+    expect(leftInBootloader(pages(['enter', 'boot'], { endedAs: null }))).toBe(true);
+    expect(leftInBootloader(pages(['enter'], { settled: true }))).toBe(false);
   });
 
   test('so it is with a power device', () => {

@@ -11,7 +11,7 @@ import { startJob } from '../../src/jobs/runner.ts';
 import { isOwed, repairBoard } from '../../src/methods/repair.ts';
 import { forgeKlipper, OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import type { BenchOptions } from '../../src/virtual/bench.ts';
-import { expectSafe, klipperFor, orderFor, TWO_BOARDS, type TestBench } from '../support/bench.ts';
+import { expectSafe, klipperFor, orderFor, setUp, TWO_BOARDS, type TestBench } from '../support/bench.ts';
 import { wholeFlash } from '../support/untouched.ts';
 import { setUpKnown } from '../support/walks.ts';
 
@@ -287,6 +287,35 @@ test('a toolhead whose Katapult lost its power: finished over CAN', async () => 
   expect(await repairBoard(rig.bench, place)).toEqual({ kind: 'finished' });
   await rig.bench.settle();
   expect(node.klipper?.version).toBe(NEW);
+  expect(await isOwed(rig.bench, place)).toBe(false);
+  expectSafe(rig);
+  rig.bench.dispose();
+});
+
+test('a toolhead that had nothing to run stays in the Katapult in which a dead job has left it', async () => {
+  const node = { model: 'btt-ebb36-v1.2', state: 'katapult-empty' } as const;
+  const rig = await setUp({ clock: 'hasty', can: { nodes: [node, { nodeId: 9 }] } });
+  const [ours] = rig.bench.can.nodes;
+  if (ours === undefined) throw new Error('no node');
+  const board = { ...boardByName('btt-ebb36-v1.2'), name: 'ebb' };
+  const can = { interfaceName: 'can0', uuid: ours.uuid };
+  const place: BoardPlace = { board, pins: undefined, heaters: { kind: 'unknown' }, can };
+  const journal = {
+    job: 'x',
+    method: 'octopus.flash',
+    board: 'ebb',
+    startedAt: '2026-01-05T00:00:00.000Z',
+    endedAs: null,
+    steps: [
+      { atMs: 1, kind: 'stop-klipper' },
+      { atMs: 2, kind: 'enter' },
+    ],
+  };
+  await rig.bench.store.write('journal/ebb.json', new TextEncoder().encode(JSON.stringify(journal)));
+  expect(await repairBoard(rig.bench, place)).toEqual({ kind: 'nothing' });
+  await rig.bench.settle();
+  expect(ours.running.kind).toBe('katapult');
+  // Nothing can be done for it but a flash, and no start tries again.
   expect(await isOwed(rig.bench, place)).toBe(false);
   expectSafe(rig);
   rig.bench.dispose();
