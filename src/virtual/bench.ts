@@ -6,7 +6,7 @@ import { canRole, loadVirtualBoard, uidBytes, type BoardState } from './board-da
 import { VirtualCan, type CanOptions } from './can-host.ts';
 import { canUuid } from './can-uuid.ts';
 import { CanWire } from './can-wire.ts';
-import { VirtualClock, type BenchClock } from './clock.ts';
+import type { BenchClock } from './clock.ts';
 import { defaultFirmwareSettings, type FirmwareSettings } from './firmware-settings.ts';
 import { VirtualGpio } from './gpio.ts';
 import { KeptBoard } from './keep.ts';
@@ -14,7 +14,7 @@ import { createForeignUsb } from './klipper-app.ts';
 import { BoardLines, type ElectricalFault, type LineSettings } from './lines.ts';
 import { MemoryLocks } from './locks.ts';
 import { VirtualPrinter } from './printer.ts';
-import { RealClock } from './real-clock.ts';
+import { clockOf, type ClockKind } from './real-clock.ts';
 import { VirtualSerial } from './serial.ts';
 import { FlashMemory } from './silicon/flash-memory.ts';
 import { loadMcu } from './silicon/mcu-data.ts';
@@ -44,8 +44,8 @@ export interface BenchBoardOptions {
 }
 
 export interface BenchOptions extends BenchBoardOptions {
-  /** `hasty`: virtual, for a bench beside which nothing real is under way (`Pace`). */
-  clock?: 'virtual' | 'hasty' | 'real';
+  /** Default `virtual`. */
+  clock?: ClockKind;
   times?: TimesName;
   /** Single times of the table, for a test that needs one to be special. */
   timesOverride?: Partial<BenchTimes>;
@@ -103,10 +103,7 @@ export interface VirtualBench {
 }
 
 export async function createBench(options: BenchOptions = {}): Promise<VirtualBench> {
-  const clock: BenchClock =
-    options.clock === 'real'
-      ? new RealClock()
-      : new VirtualClock(options.clock === 'hasty' ? 'microtasks' : 'turns');
+  const clock = clockOf(options.clock);
   const timesName = options.times ?? 'typical';
   const times = { ...TIMES[timesName], ...options.timesOverride };
   const faults: BenchFaults = {};

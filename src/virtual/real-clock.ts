@@ -1,11 +1,18 @@
 // Virtual bench, time: the system's own clock, for a bench that other processes talk to.
 
 import { performance } from 'node:perf_hooks';
-import { abortError, type BenchClock } from './clock.ts';
+import { abortError, VirtualClock, type BenchClock } from './clock.ts';
 
 interface Sleeper {
   readonly due: number;
   readonly wake: () => void;
+}
+
+/** `hasty`: virtual, for a bench beside which nothing real is under way (`Pace`). */
+export type ClockKind = 'virtual' | 'hasty' | 'real';
+
+export function clockOf(kind: ClockKind = 'virtual'): BenchClock {
+  return kind === 'real' ? new RealClock() : new VirtualClock(kind === 'hasty' ? 'microtasks' : 'turns');
 }
 
 /** setTimeout takes no more; the rest is waited for in another. */

@@ -202,7 +202,7 @@ describe('the last one that ran', () => {
     for (const key of await rig.kit.store.list('replacements'))
       if (key.endsWith('.bin')) await rig.kit.store.remove(key);
     await load(rig, [BASE, bytes.subarray(0, 2000).fill(0xff, 0, 64)]);
-    const order = { place: rig.place, confirm: ['cold', 'still'], isLeftByDeadJob: true } as const;
+    const order = { place: rig.place, confirm: ['cold', 'still'], mayBeInBootloader: true } as const;
     expect(await repair(rig.kit, order, () => {})).toMatchObject({ kind: 'rolled-back' });
     expect(
       wholeFlash(rig)
@@ -225,7 +225,7 @@ describe('the last one that ran', () => {
       { replaceBootloader: false, force: [] },
     );
     await openReplacement(rig.kit, plan, { chipUid: null, replaceBootloader: false, force: [], before: b });
-    const order = { place: rig.place, confirm: ['cold', 'still'], isLeftByDeadJob: false } as const;
+    const order = { place: rig.place, confirm: ['cold', 'still'], mayBeInBootloader: false } as const;
     expect(await repair(rig.kit, order, () => {})).toMatchObject({ kind: 'runs' });
     expect((await lastGood(rig.kit, rig.place.board)).record.id).toBe(b);
     expect(a?.id).not.toBe(b);

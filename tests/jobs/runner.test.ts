@@ -203,16 +203,16 @@ describe('Klipper that a job has left stopped', () => {
   });
 
   test('of a board too: left in its bootloader, whether the job died or failed', () => {
-    const pages = (kinds: readonly ('stop-klipper' | 'enter' | 'boot')[], extra = {}) => ({
+    const left = (kinds: readonly ('stop-klipper' | 'enter' | 'boot')[], extra = {}) => ({
       ...journal([], { endedAs: 'failed', ...extra }),
       steps: kinds.map((kind, atMs) => ({ atMs, kind })),
     });
-    expect(leftInBootloader(pages(['stop-klipper']))).toBe(false);
-    expect(leftInBootloader(pages(['stop-klipper', 'enter']))).toBe(true);
-    expect(leftInBootloader(pages(['enter', 'boot']))).toBe(false);
-    expect(leftInBootloader(pages(['enter', 'boot', 'enter']))).toBe(true);
-    expect(leftInBootloader(pages(['enter', 'boot'], { endedAs: null }))).toBe(true);
-    expect(leftInBootloader(pages(['enter'], { settled: true }))).toBe(false);
+    expect(leftInBootloader(left(['stop-klipper']))).toBe(false);
+    expect(leftInBootloader(left(['stop-klipper', 'enter']))).toBe(true);
+    expect(leftInBootloader(left(['enter', 'boot']))).toBe(false);
+    expect(leftInBootloader(left(['enter', 'boot', 'enter']))).toBe(true);
+    expect(leftInBootloader(left(['enter', 'boot'], { endedAs: null }))).toBe(true);
+    expect(leftInBootloader(left(['enter'], { settled: true }))).toBe(false);
   });
 
   test('so it is with a power device', () => {
