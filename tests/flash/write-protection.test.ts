@@ -6,6 +6,7 @@ import { protectedIn } from '../../src/flash/protection.ts';
 import { readReplacement } from '../../src/flash/replacement.ts';
 import { restore } from '../../src/flash/restore.ts';
 import { takeBackup } from '../../src/flash/take-backup.ts';
+import { unchangedIn } from '../../src/flash/watchful-write.ts';
 import type { BenchOptions } from '../../src/virtual/bench.ts';
 import { boardByName, boardNames, romOf } from '../../src/boards/boards.ts';
 import { OLD_KLIPPER } from '../../src/virtual/forge.ts';
@@ -250,6 +251,22 @@ describe('what option bytes say', () => {
     expect(erasesOf(rig)).toBe(0);
     rig.bench.dispose();
   });
+});
+
+test('a sector that was to hold what it held is not to blame', () => {
+  const sectors = [0, 1, 2].map((index) => ({ address: APPLICATION + 16 * index, sizeBytes: 16 }));
+  const image = (...bytes: number[]) => ({
+    address: APPLICATION,
+    bytes: Uint8Array.from(bytes.flatMap((byte) => Array.from({ length: 16 }, () => byte))),
+  });
+  // The first is rewritten with every other; the second keeps what it held; the third holds something else.
+  const found = unchangedIn(
+    { erase: sectors, write: [] },
+    image(1, 2, 3),
+    image(1, 5, 6),
+    image(1, 2, 9).bytes,
+  );
+  expect(found).toEqual([sectors[1]]);
 });
 
 test('what the option bytes forbid is refused before anything is touched', async () => {
