@@ -142,10 +142,8 @@ export function unprotectSummary(answer: AnswerOf<typeof METHODS.unprotect>): re
       ? `${board} is no longer read-protected, and blank from end to end.`
       : `${board} was told to erase itself; whether it is blank nobody has looked.`,
     ...rows([
-      [
-        'now',
-        'flash what belongs at 0x08000000 (a stock bootloader, Katapult or a bare Klipper); it does not start before',
-      ],
+      ['now', 'nothing starts. Flash what belongs at 0x08000000: Katapult or a bare Klipper'],
+      ['or', `octopus restore --board ${board} --file BOOTLOADER.hex: the bootloader of the board's maker`],
       [
         'or',
         backup &&

@@ -307,6 +307,6 @@ test('unprotect: refused without its word, done with it, and what to do next is 
   expect(bench.flash.readProtected).toBe(true);
   const done = await run([...asked, 'heaters_unplugged,erase_everything'], bench);
   expect([done.code, done.out]).toEqual([0, expect.stringMatching(/no longer read-protected, and blank/)]);
-  expect(done.out).toMatch(/flash what belongs at 0x08000000/);
+  expect(done.out).toMatch(/Flash what belongs at 0x08000000[^]*octopus restore --board \S+ --file/);
   expect(bench.flash.readProtected).toBe(false);
 });
