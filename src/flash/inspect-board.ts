@@ -138,13 +138,15 @@ async function readApplication(
   watch: Stopwatch,
 ): Promise<Uint8Array> {
   const most = mcu.flashBase + chip.identity.flashSizeBytes - address;
+  // How much it will be nobody knows, and a total does not change on the way.
+  const total = Math.min(most, Math.max(...KATAPULT_STEPS_BYTES));
   let bytes = new Uint8Array(0);
   const readTo = async (wanted: number): Promise<void> => {
     const length = Math.min(wanted, most);
     if (length <= bytes.length) return;
     const before = bytes;
     const more = await chip.read(address + before.length, length - before.length, (done) =>
-      watch.progress('look', before.length + done, length),
+      watch.progress('look', Math.min(before.length + done, total), total),
     );
     bytes = new Uint8Array(length);
     bytes.set(before);
