@@ -40,7 +40,7 @@ function namesOf(kind: BoardKind): readonly string[] {
 export function boardByName(name: string): Board {
   const board = boards.get(name);
   if (board !== undefined) return board;
-  throw new OctopusError('unknown-board', `there is no board "${name}"`, {
+  throw new OctopusError('unknown-board', `there is no board "${name.slice(0, 100)}"`, {
     place: 'board',
     advice: `Known boards: ${boardNames().join(', ')}; on a CAN bus: ${toolheadNames().join(', ')}.`,
   });

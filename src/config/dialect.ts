@@ -31,7 +31,7 @@ export const MOONRAKER: Dialect = {
 export const KLIPPER: Dialect = {
   commentAt: (text) => text.search(/#|(?:^|(?<=\s));/),
   unescape: (content) => content,
-  header: (content) => /^\[(.+)\]/.exec(content)?.[1],
+  header: (content) => /^\[(.+)\]/s.exec(content)?.[1],
   tabWidth: 1,
   duplicates: 'join',
   keepsBlankLines: true,

@@ -36,8 +36,13 @@ function inSection(document: ConfigDocument, section: Section, key: string, valu
   const entry = section.entries.get(key);
   if (entry === undefined) {
     const last = [...section.entries.values()].toSorted((a, b) => a.lastLine - b.lastLine).at(-1);
-    const neighbour = last === undefined ? '' : (document.lines[last.firstLine - 1]?.content ?? '');
-    const indent = neighbour.slice(0, neighbour.length - neighbour.trimStart().length);
+    // Behind a header what is indented deeper than the new key would become part of its value.
+    const neighbour =
+      last === undefined
+        ? document.lines.find(({ number, content: text }) => number > section.line && text.trim() !== '')
+        : document.lines[last.firstLine - 1];
+    const content = neighbour?.content ?? '';
+    const indent = content.slice(0, content.length - content.trimStart().length);
     return insertBelow(document, last?.lastLine ?? section.line, `${indent}${key}: ${value}`);
   }
   const lines = document.lines.flatMap((line) => {

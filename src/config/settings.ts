@@ -230,6 +230,11 @@ export function requireKnownSections(document: ConfigDocument, kinds: readonly s
       const advice = `Write [${kind} NAME], the name in letters, digits, "_", "." and "-", without spaces.`;
       throw complaint(document.file, line, `[${shown}] has no name that can be used`, advice);
     }
+    // What is kept of a board lies in files of its name, and those are small letters: src/ports/store.ts.
+    if (kind === 'board' && name !== name.toLowerCase()) {
+      const advice = `Write [board ${name.toLowerCase()}], in both files.`;
+      throw complaint(document.file, line, `[${shown}]: a board's name has small letters only`, advice);
+    }
     const before = seen.get(`${kind} ${name.toLowerCase()}`);
     if (before !== undefined) {
       const message = `[${shown}] is there twice: lines ${before} and ${line}`;

@@ -6,6 +6,7 @@ import { dirname } from 'node:path';
 import { OctopusError, asOctopusError } from '../errors.ts';
 import type { JobEvent } from '../jobs/job.ts';
 import { Deframer, frame } from '../moonraker/framing.ts';
+import { parseJson } from '../moonraker/json.ts';
 import { PacedEvents } from '../moonraker/paced-events.ts';
 import { Serving, errorAnswer, isObject, type MethodTable, type Params } from '../moonraker/serving.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -111,12 +112,12 @@ function tableOf(desk: Desk): MethodTable {
 }
 
 async function answer(serving: Serving, text: string): Promise<string> {
-  let request: unknown;
-  try {
-    request = JSON.parse(text);
-  } catch {
-    return JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: -32_700, message: 'no JSON' } });
+  const parsed = parseJson(text);
+  if (parsed.kind !== 'value') {
+    const message = parsed.kind === 'no-json' ? 'no JSON' : 'nested too deep';
+    return JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: -32_700, message } });
   }
+  const request = parsed.value;
   const id = isObject(request) ? request['id'] : undefined;
   if (!isObject(request) || typeof request['method'] !== 'string' || !isId(id)) {
     return JSON.stringify({ jsonrpc: '2.0', id: null, error: { code: -32_600, message: 'no request' } });

@@ -12,10 +12,11 @@ import {
 } from 'json-rpc-2.0';
 import { OctopusError } from '../errors.ts';
 import type { Clock } from '../ports/clock.ts';
+import { MAX_DEPTH, parseJson } from './json.ts';
 import { later } from './later.ts';
 import { MoonrakerRefusal, unreachable } from './rpc-errors.ts';
 import { errorAnswer, isObject, type Serving } from './serving.ts';
-import type { Wire, WireListener } from './wire.ts';
+import { HEAD_BYTES, type Wire, type WireListener } from './wire.ts';
 
 export interface SessionParts {
   readonly clock: Clock;
@@ -28,7 +29,7 @@ export interface SessionParts {
 }
 
 /** Moonraker writes the id before the parameters (moonraker/common.py, call_method_with_response). */
-const ID_IN_HEAD = /^\{"jsonrpc":\s*"2\.0",\s*"method":\s*"(?:[^"\\]|\\.)*",\s*"id":\s*(\d+)/;
+const ID_IN_HEAD = /^\{"jsonrpc":\s*"2\.0",\s*"method":\s*"(?:[^"\\]|\\.)*",\s*"id":\s*(\d+)\s*[,}]/;
 
 export class Session implements WireListener {
   readonly #parts: SessionParts;
@@ -95,26 +96,24 @@ export class Session implements WireListener {
 
   message(text: string): void {
     this.#heard++;
-    let parsed: unknown;
-    try {
-      parsed = JSON.parse(text);
-    } catch {
-      this.#parts.onTrouble(`a message that is no JSON: ${text.slice(0, 80)}`);
-      return;
+    const parsed = parseJson(text);
+    switch (parsed.kind) {
+      case 'too-deep':
+        this.#refuse(text.slice(0, HEAD_BYTES), `nested deeper than ${MAX_DEPTH} levels`);
+        return;
+      case 'no-json':
+        this.#parts.onTrouble(`a message that is no JSON: ${text.slice(0, 80)}`);
+        return;
+      case 'value': {
+        const { value } = parsed;
+        for (const item of Array.isArray(value) ? (value as unknown[]) : [value]) this.#dispatch(item);
+      }
     }
-    for (const item of Array.isArray(parsed) ? (parsed as unknown[]) : [parsed]) this.#dispatch(item);
   }
 
   tooLong(head: string, sizeBytes: number): void {
     this.#heard++;
-    const id = ID_IN_HEAD.exec(head)?.[1];
-    this.#parts.onTrouble(`a message of ${sizeBytes} bytes was refused`);
-    if (id === undefined) return;
-    const error = new OctopusError('bad-parameter', `a request of ${sizeBytes} bytes is too long`, {
-      place: 'arguments',
-      advice: 'Name the image by a path or an id; its content never goes through a request.',
-    });
-    this.#reply(errorAnswer(Number(id), error));
+    this.#refuse(head, `too long (${sizeBytes} bytes)`);
   }
 
   closed(reason: string): void {
@@ -137,6 +136,18 @@ export class Session implements WireListener {
 
   async #serve(request: JSONRPCRequest, id: JSONRPCID): Promise<void> {
     this.#reply(await this.#parts.serving.answer(request, id));
+  }
+
+  /** Unread: its caller is answered where its first bytes say who that is. */
+  #refuse(head: string, why: string): void {
+    this.#parts.onTrouble(`a message was refused: ${why}`);
+    const id = ID_IN_HEAD.exec(head)?.[1];
+    if (id === undefined) return;
+    const error = new OctopusError('bad-parameter', `the request is ${why}`, {
+      place: 'arguments',
+      advice: 'Name the image by a path or an id; its content never goes through a request.',
+    });
+    this.#reply(errorAnswer(Number(id), error));
   }
 
   /** One answer, also where the one that was meant cannot be sent. */

@@ -18,6 +18,9 @@ const UNIT_BYTES = new Map([
   ['M', 1024 * 1024],
 ]);
 
+/** Of the core's 32 bits. */
+const ADDRESS_END = 2 ** 32;
+
 export interface MapSector {
   readonly address: number;
   readonly sizeBytes: number;
@@ -119,6 +122,8 @@ export function parseMemoryName(name: string): readonly MapSector[] {
       const sizeBytes = Number(match[2]) * (UNIT_BYTES.get(match[3] ?? '') ?? 0);
       const bits = (match[4] ?? '').charCodeAt(0) & 7;
       if (sizeBytes === 0) throw bad(`memory name "${name}": a sector of no bytes`);
+      if (address + Number(match[1]) * sizeBytes > ADDRESS_END)
+        throw bad(`memory name "${name}": sectors beyond the last address`);
       for (let count = Number(match[1]); count > 0; count--) {
         sectors.push({
           address,

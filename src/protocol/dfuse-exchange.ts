@@ -54,7 +54,7 @@ export function* settle(): DfuTalk<void> {
         break;
       case DFU_STATE.dfuDNBUSY:
       case DFU_STATE.dfuDNLOADSYNC:
-        yield { kind: 'wait', ms: Math.max(last.pollTimeoutMs, 1) };
+        yield { kind: 'wait', ms: politeMs(last) };
         break;
       default:
         yield* abort();
@@ -111,7 +111,7 @@ function* finish(
   let waitedMs = 0;
   while (waitedMs <= STUCK_AFTER_MS) {
     if (!isAsked) {
-      const ms = Math.max(busy.pollTimeoutMs, 1);
+      const ms = politeMs(busy);
       yield { kind: 'wait', ms };
       waitedMs += ms;
       next = yield* getStatus();
@@ -130,6 +130,11 @@ function* finish(
     }
   }
   yield* unstick(what);
+}
+
+/** bwPollTimeout has 24 bits, so that one wrong bit asks for hours: no work of a chip takes longer than its worst erase. */
+function politeMs({ pollTimeoutMs }: DfuStatus): number {
+  return Math.min(Math.max(pollTimeoutMs, 1), STUCK_AFTER_MS);
 }
 
 /**

@@ -18,6 +18,11 @@ test.each([
   ['a missing key', '[a]\nl: x\n  y\n\n[b]\n', '[a]\nl: x\n  y\nk: new\n\n[b]\n'],
   ['a missing key below indented ones', '[a]\n  l: x', '[a]\n  l: x\n  k: new'],
   ['a missing key in an empty section', '[a]\r\n[b]\r\n', '[a]\r\nk: new\r\n[b]\r\n'],
+  [
+    'a missing key above what is indented',
+    '[a]\n\n  # c\n   [b]\nk: x',
+    '[a]\n   k: new\n\n  # c\n   [b]\nk: x',
+  ],
   ['a missing section', '[b]\nk: x', '[b]\nk: x\n\n[a]\nk: new\n'],
   ['an empty file', '', '[a]\nk: new\n'],
   ['a byte order mark', '\uFEFF[a]\nk: old', '\uFEFF[a]\nk: new'],

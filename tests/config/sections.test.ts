@@ -65,6 +65,7 @@ describe('printer.cfg', () => {
     ['the last of two keys counts', '[a]\nk: v\nk: w', 'w'],
     ['sections join', '[a]\nk: v\n[b]\n[a]\nk: w', 'w'],
     ['text behind a header', '[a] x\nk: v', 'v'],
+    ["a line end that is none of Klipper's", '[a\u2028]\n[a]\nk: v', 'v'],
   ])('%s', (_, text, value) => {
     expect(valuesOf(text, KLIPPER).a?.k).toBe(value);
   });

@@ -152,7 +152,14 @@ describe('refused', () => {
     ['a board without a name', '[board]', 1, /no name/, /\[board NAME\]/],
     ['a name like a path', '[board ../x]', 1, /no name/, /letters, digits/],
     ['a name of two words', '[board a b]', 1, /no name/, /without spaces/],
-    ['the same name in capitals', `${board}[board MAIN]`, 3, /twice: lines 1 and 3/, /differ/],
+    ['the same name in capitals', '[printer a]\n[printer A]', 2, /twice: lines 1 and 2/, /differ/],
+    [
+      'a name that no file can have',
+      '[board Main]',
+      1,
+      /small letters/,
+      /Write \[board main\], in both files/,
+    ],
     ['an unknown key', `${board}imgae: x`, 3, /"imgae"/, /Did you mean image\?/],
     [
       'an unknown board',

@@ -191,13 +191,15 @@ test('garbage, pieces and what is too long', async () => {
     '{"method":"octopus.status"}',
     '{"id":{},"method":"octopus.status"}',
     '\u00ff\u0000',
+    `{"id":1,"method":"octopus.status","params":{"board":${'['.repeat(50_000)}${']'.repeat(50_000)}}}`,
   ])
     ask(text);
-  const wrong = await until(9);
+  const wrong = await until(10);
   expect(wrong.map(({ id, error }) => [id, error.code])).toEqual([
     [null, -32_700],
     [null, -32_700],
     ...Array.from({ length: 6 }, () => [null, -32_600]),
+    [null, -32_700],
     [null, -32_700],
   ]);
   expect(calls).toEqual([]);
@@ -207,7 +209,7 @@ test('garbage, pieces and what is too long', async () => {
     socket.write(Buffer.of(byte));
     await new Promise((resolve) => setImmediate(resolve));
   }
-  expect((await until(10)).at(-1)).toMatchObject({ id: 5, result: { ok: true } });
+  expect((await until(11)).at(-1)).toMatchObject({ id: 5, result: { ok: true } });
   expect(calls[0]?.[1]).toEqual({ board: '\u00fc' });
 
   const before = process.memoryUsage().rss;
@@ -216,11 +218,11 @@ test('garbage, pieces and what is too long', async () => {
   expect(process.memoryUsage().rss - before).toBeLessThan(200 * 1024 * 1024);
   ask('');
   ask(request(6));
-  expect((await until(12)).slice(-2)).toMatchObject([
+  expect((await until(13)).slice(-2)).toMatchObject([
     { id: null, error: { code: -32_600 } },
     { id: 6, result: { ok: true } },
   ]);
-  expect(messages()).toHaveLength(12);
+  expect(messages()).toHaveLength(13);
 });
 
 test('events reach every client; one that reads nothing is let go', async () => {

@@ -238,12 +238,32 @@ test('a request that is too long is answered by the id in its head, which its co
     String.raw`{"jsonrpc":"2.0","method":"x\",\"id\":78,\"x","id":79,"params":{"x":"`,
     31_457_280,
   );
+  connection.sendTooLong('{"jsonrpc":"2.0","method":"octopus.echo","id":80.5,"params":{"x":"', 31_457_280);
   await there.clock.sleep(100);
   expect(connection.answersTo(77)).toMatchObject([
     { error: { code: -32602, data: { code: 'bad-parameter' } } },
   ]);
   expect(connection.answersTo(78)).toEqual([]);
   expect(connection.answersTo(79)).toHaveLength(1);
+  expect(connection.answersTo(80)).toEqual([]);
+});
+
+test('what is nested deeper than anybody means is refused before it is read: it would end whoever walks it', async () => {
+  const there = await serve({ 'octopus.echo': echo });
+  const connection = there.moonraker.now;
+  const nested = (depth: number) => `${'['.repeat(depth)}${']'.repeat(depth)}`;
+  for (const text of [nested(100_000), `{"id":1,"result":${nested(100_000)}}`, `"${nested(100_000)}`])
+    connection.sendText(text);
+  connection.sendText(`{"jsonrpc":"2.0","method":"octopus.echo","id":81,"params":{"x":${nested(100_000)}}}`);
+  await there.clock.sleep(100);
+  expect(connection.answersTo(81)).toMatchObject([
+    {
+      error: { code: -32602, data: { code: 'bad-parameter' }, message: expect.stringContaining('64 levels') },
+    },
+  ]);
+  // Brackets in a text are no levels.
+  const [answer] = await ask(there, { method: 'octopus.echo', params: { x: `\\"${nested(1000)}` } });
+  expect(answer).toMatchObject({ result: { params: { x: `\\"${nested(1000)}` } } });
 });
 
 test('names that are no methods of ours cannot be served', () => {

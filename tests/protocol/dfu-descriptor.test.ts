@@ -67,7 +67,15 @@ describe('memory names', () => {
     '@x/0x08000000/4*16Kz',
     '@x/0x08000000/4*16Kg,',
     '@x/0x08000000/4*16Kg;',
+    '@x/0xFFFFC000/2*16Kg',
+    '@x/0x08000000/999*9999Mg',
   ])('"%s" is refused', (text) => expect(() => parseMemoryName(text)).toThrow(OctopusError));
+
+  test('the last sector of all addresses', () => {
+    expect(parseMemoryName('@x/0xFFFFC000/1*16Kg')).toMatchObject([
+      { address: 0xffff_c000, sizeBytes: 16 * KIB },
+    ]);
+  });
 
   test('noise never gets through as anything but bad-descriptor', () => {
     fc.assert(

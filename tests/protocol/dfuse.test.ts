@@ -119,6 +119,18 @@ describe('commands, byte for byte as AN3156 4.2 and 4.3 write them', () => {
     expect(asked.flatMap((request) => (request.kind === 'wait' ? [request.ms] : []))).toEqual([100]);
   });
 
+  test('a bwPollTimeout of hours, by a wrong bit, is not waited for: 10 s at most', () => {
+    const waits = (core: DfuTalk<unknown>, answers: TransferAnswer[]): number[] => {
+      const { asked } = talkWith(core, (request) =>
+        request.kind === 'in' ? (answers.shift() ?? 'stall') : 'ok',
+      );
+      return asked.flatMap((request) => (request.kind === 'wait' ? [request.ms] : []));
+    };
+    const hours = statusBytes(4, 0x800064);
+    expect(waits(eraseSector(link('polled'), 0x08000000), [hours, statusBytes(5)])).toEqual([10_000]);
+    expect(waits(settle(), [hours, statusBytes(2)])).toEqual([10_000]);
+  });
+
   test('a lost held answer switches to bwPollTimeout', () => {
     const shared = link('held');
     const answers: TransferAnswer[] = [statusBytes(4, 100), 'timeout', statusBytes(4, 104), statusBytes(5)];

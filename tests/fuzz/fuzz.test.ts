@@ -1,0 +1,34 @@
+// The fuzz targets in short: some thousand inputs that are always the same, and some that are new each time. `npm run fuzz` is
+// the long run.
+import { randomInt } from 'node:crypto';
+import { expect, jest, test } from '@jest/globals';
+import { explain, runTarget } from './runner.ts';
+import { loadTarget, targetNames } from './targets.ts';
+
+jest.setTimeout(300_000);
+
+const NEW_EACH_TIME = randomInt(2 ** 31);
+
+test.each(targetNames)('%s: what must hold holds for the inputs of every run', async (name) => {
+  const report = await runTarget({ name, seed: 1, inputs: 2500 });
+  if (report.failure !== undefined) throw new Error(await explain(report));
+  // They come through to every kind of end.
+  const { fates } = await loadTarget(name);
+  expect(fates.filter((fate) => !report.fates.has(fate))).toEqual([]);
+});
+
+test.each(targetNames)('%s: and for new ones', async (name) => {
+  const report = await runTarget({ name, seed: NEW_EACH_TIME, inputs: 500 });
+  if (report.failure !== undefined) throw new Error(await explain(report));
+});
+
+test('an input that breaks it, one that never ends and one that fills the memory are reported with how to have them again', async () => {
+  const told = async (how: string) =>
+    explain(await runTarget({ name: `broken:${how}`, seed: 3, inputs: 10, patienceMs: 2000 }));
+  expect(await told('wrong')).toMatch(
+    /^broken:wrong: input 5 of seed 3 breaks what must hold:\nBroken: it is five\n/,
+  );
+  expect(await told('wrong')).toMatch(/\nagain: npm run fuzz -- broken:wrong --seed 3 --only 5$/);
+  expect(await told('endless')).toMatch(/input 5 of seed 3 .*\ndoes not end/);
+  expect(await told('greedy')).toMatch(/input 5 of seed 3 .*\nended the thread: .*memory/i);
+});
