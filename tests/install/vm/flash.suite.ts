@@ -95,6 +95,10 @@ test('SIGKILL while it writes: the same, and the next start finishes the flash b
   await inPhase(site, client, job, 'erase');
   await kill();
   await site.until('the flash is finished', async () => held(site, image));
+  await site.until('the repair has ended', async () => {
+    const { result } = await client.agent('octopus.status');
+    return result?.jobs?.length === 0 && result.boards[0].replacement === null;
+  });
   await expectRecovered();
   await expectFlashed(site);
 });
