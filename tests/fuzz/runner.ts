@@ -29,7 +29,7 @@ export interface Report extends Order {
   readonly failure: Failure | undefined;
 }
 
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 240_000;
 const LOOK_MS = 500;
 /** A target needs some 100 MB; what one input makes of that must not come near. */
 const MOST_HEAP_MB = 768;

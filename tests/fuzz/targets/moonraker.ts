@@ -95,11 +95,9 @@ export const moonraker = target<Talk>({
       if (end.status === 'rejected' && !isRefusal(end.reason))
         refusalCode(end.reason, ['printer-unreachable']);
     clock.stop();
-    return (
-      KINDS.find((kind) => kinds.has(kind)) ?? (notes > 0 ? 'notification' : odd > 0 ? 'odd' : 'answer to us')
-    );
+    return KINDS.find((kind) => kinds.has(kind)) ?? (notes > 0 ? 'notification' : 'odd');
   },
-  fates: ['answered', 'refused', 'notification', 'odd', 'answer to us'],
+  fates: ['answered', 'refused', 'notification', 'odd'],
 });
 
 /** As Moonraker, and whoever asks through it, may write it. */
