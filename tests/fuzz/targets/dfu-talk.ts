@@ -25,7 +25,14 @@ interface Talk {
   readonly seed: number;
 }
 
-const CODES = ['dfu-status', 'dfu-protocol', 'usb-timeout', 'read-protected', 'flash-unreadable'] as const;
+const CODES = [
+  'dfu-status',
+  'write-protected',
+  'dfu-protocol',
+  'usb-timeout',
+  'read-protected',
+  'flash-unreadable',
+] as const;
 /** Twice the worst erase of any sector (DS8626, table 40: 4 s), and then some. */
 const LONGEST_WAIT_MS = 10_000;
 
