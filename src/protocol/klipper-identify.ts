@@ -23,6 +23,11 @@ const CHUNK_BYTES = 40;
 const REPLY_TIMEOUT_MS = 250;
 /** A board that has just enumerated may drop its first bytes; ten tries are 2.5 s. */
 const TRIES = 10;
+/**
+ * What talks on and on and does not answer is never silent, and must not be listened to for ever. A reply has 64 bytes; a
+ * Klipper that was in use sends some measured values before it, and Linux keeps up to 4 KiB of them for whoever opens a tty.
+ */
+const MAX_CHATTER_BYTES = 4 * 1024;
 /** Real dictionaries are 3.8 to 4.1 KB; more than this is not one. */
 const MAX_DICTIONARY_BYTES = 64 * 1024;
 
@@ -55,12 +60,13 @@ function* askChunk(port: Port, offset: number): SerialTalk<Uint8Array> {
   ]);
   for (let attempt = 0; attempt < TRIES; attempt++) {
     yield { kind: 'write', bytes: encodeBlock(port.sequence, content) };
-    for (;;) {
+    for (let heardBytes = 0; heardBytes <= MAX_CHATTER_BYTES;) {
       const block = nextBlock(port);
       if (block === undefined) {
         const bytes = yield { kind: 'read', timeoutMs: REPLY_TIMEOUT_MS };
         if (!(bytes instanceof Uint8Array)) break;
         port.pending = concat([port.pending, bytes]);
+        heardBytes += bytes.length;
         continue;
       }
       // Every block carries the sequence number the MCU wants next: an old one is its way of saying "again".
@@ -113,8 +119,8 @@ function parseIdentifyResponse(content: Uint8Array): { offset: number; data: Uin
   if (id === undefined || id.value !== ID_IDENTIFY_RESPONSE) return undefined;
   const offset = decodeVlq(content, id.next);
   const length = offset === undefined ? undefined : decodeVlq(content, offset.next);
-  if (offset === undefined || length === undefined || length.next + length.value > content.length)
-    return undefined;
+  if (offset === undefined || length === undefined) return undefined;
+  if (length.value < 0 || length.next + length.value > content.length) return undefined;
   return { offset: offset.value, data: content.subarray(length.next, length.next + length.value) };
 }
 

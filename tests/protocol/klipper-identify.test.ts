@@ -112,6 +112,34 @@ describe('identify', () => {
     );
   });
 
+  test('a device that talks of other things without a pause is not listened to for ever', () => {
+    const core = identify();
+    let step = core.next();
+    let [heardBytes, questions] = [0, 0];
+    const line = new TextEncoder().encode('ok T:20.1 /0.0 B:19.9\n');
+    expect(() => {
+      while (step.done !== true) {
+        const isRead = step.value.kind === 'read';
+        if (isRead) heardBytes += line.length;
+        else questions += 1;
+        step = core.next(isRead ? line : 'ok');
+      }
+    }).toThrow(expect.objectContaining({ code: 'wrong-device' }));
+    // A sync byte, and ten questions.
+    expect(questions).toBe(11);
+    expect(heardBytes).toBeLessThan(11 * 4096 + 1000);
+  });
+
+  test('a reply that claims less than no bytes is none: it would be the end of the dictionary', () => {
+    const core = identify();
+    core.next();
+    core.next('ok');
+    core.next('ok');
+    const reply = (length: readonly number[]) => encodeBlock(1, Uint8Array.of(0, 0, ...length));
+    expect(core.next(reply([0x7f]))).toMatchObject({ done: false, value: { kind: 'read' } });
+    expect(core.next(reply([0]))).toMatchObject({ done: true, value: new Uint8Array(0) });
+  });
+
   test('noise never throws anything else', () => {
     fc.assert(
       fc.property(fc.array(fc.uint8Array({ maxLength: 70 }), { maxLength: 40 }), (chunks) => {
