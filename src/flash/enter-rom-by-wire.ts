@@ -30,25 +30,54 @@ export async function enterRomByWire(
   memory: BoardMemory,
   signal?: AbortSignal,
 ): Promise<Entered> {
-  const before = await kit.usb.list();
   try {
-    const left = await holdReset(kit, lines, before, { boot0: 'high' }, signal);
-    await lines.set({ nrst: 'floating' });
-    const releasedAt = kit.clock.now();
-    const timeoutMs = appearTimeoutMs(memory.romAppearsMs);
-    const search = { before, left, expectedPath: left.length === 0 ? memory.busPath : undefined };
-    const device = await waitForUsb(kit, (now) => findOurRom(now, search), timeoutMs, signal);
-    if (device === undefined) throw notFound(await kit.usb.list(), search, timeoutMs);
-    await refuseTwins(kit, device, search, signal);
-    await lines.set({ boot0: 'floating' });
-    return {
-      device,
-      before: left.find((old) => old.busPath === device.busPath),
-      appearedAfterMs: kit.clock.now() - releasedAt,
-    };
+    const first = await pulse(kit, lines, memory, signal);
+    // Reset while the kernel was just getting to know it, a board can stay unseen for longer than anybody waits.
+    const last = first.kind === 'nothing' ? await pulse(kit, lines, memory, signal) : first;
+    if (last.kind === 'came') return last.entered;
+    throw notFound(await kit.usb.list(), last);
   } finally {
     await lines.set({ boot0: 'floating', nrst: 'floating' });
   }
+}
+
+/** `nothing`: no board was on USB, and none came. */
+type Pulsed =
+  | { readonly kind: 'came'; readonly entered: Entered }
+  | ({ readonly kind: 'nothing' | 'other' } & Missed);
+
+interface Missed {
+  readonly search: Search;
+  readonly timeoutMs: number;
+}
+
+async function pulse(
+  kit: Pick<Kit, 'usb' | 'clock'>,
+  lines: BoardLines,
+  memory: BoardMemory,
+  signal?: AbortSignal,
+): Promise<Pulsed> {
+  const before = await kit.usb.list();
+  const left = await holdReset(kit, lines, before, { boot0: 'high' }, signal);
+  await lines.set({ nrst: 'floating' });
+  const releasedAt = kit.clock.now();
+  const timeoutMs = appearTimeoutMs(memory.romAppearsMs);
+  const search = { before, left, expectedPath: left.length === 0 ? memory.busPath : undefined };
+  const device = await waitForUsb(kit, (now) => findOurRom(now, search), timeoutMs, signal);
+  if (device === undefined) {
+    const isQuiet = ![...before, ...(await kit.usb.list())].some((one) => usbKind(one) !== undefined);
+    return { kind: isQuiet ? 'nothing' : 'other', search, timeoutMs };
+  }
+  await refuseTwins(kit, device, search, signal);
+  await lines.set({ boot0: 'floating' });
+  return {
+    kind: 'came',
+    entered: {
+      device,
+      before: left.find((old) => old.busPath === device.busPath),
+      appearedAfterMs: kit.clock.now() - releasedAt,
+    },
+  };
 }
 
 interface Search {
@@ -99,7 +128,7 @@ function arrivedRoms(now: readonly UsbDeviceInfo[], search: Search): readonly Us
 }
 
 /** Nothing came: says what was seen instead, and which wire or jumper that points at. */
-function notFound(now: readonly UsbDeviceInfo[], search: Search, timeoutMs: number): OctopusError {
+function notFound(now: readonly UsbDeviceInfo[], { search, timeoutMs }: Missed): OctopusError {
   const waited = `within ${(timeoutMs / 1000).toFixed(1)} s of releasing reset`;
   const elsewhere = arrivedRoms(now, search)[0];
   if (elsewhere !== undefined) {

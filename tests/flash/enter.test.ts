@@ -189,6 +189,22 @@ describe.each(['bricked', 'blank', 'used'] as const)('not on USB before: %s', (s
   });
 });
 
+test.each(TWO_BOARDS)(
+  '%s: reset while the kernel was getting to know it, and unseen for long: one more pulse',
+  async (board) => {
+    let pulses = 0;
+    await expectWorks({ board }, async ({ bench }) => {
+      bench.lines.onLineChange(({ pin, drive }) => {
+        if (pin === bench.lines.settings.nrstPin && drive === 'low') pulses += 1;
+      });
+      const list = bench.usb.list.bind(bench.usb);
+      bench.usb.list = async () => (pulses < 2 ? [] : list());
+    });
+    // One in vain, one into the ROM, one out of it.
+    expect(pulses).toBe(3);
+  },
+);
+
 describe('a device that may not be opened', () => {
   test('ends with the old firmware', async () => {
     const rig = await setUp();
