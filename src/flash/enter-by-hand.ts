@@ -5,12 +5,10 @@ import { OctopusError } from '../errors.ts';
 import type { UsbDeviceInfo } from '../ports/usb.ts';
 import type { UsbArrival } from './arrival.ts';
 import type { Kit } from './kit.ts';
+import { askOwner, callOwnerBack, HAND_MS } from './owners-hand.ts';
 import type { LeadsTo } from './routes.ts';
 import type { Stopwatch } from './stopwatch.ts';
 import { sameVisit, usbKind, waitForUsb } from './watch-usb.ts';
-
-/** As long as it takes to walk to the printer and to open it. */
-const HAND_MS = 180_000;
 
 /**
  * @param busPath where the board is known to be plugged in
@@ -25,7 +23,7 @@ export async function enterByHand(
   signal?: AbortSignal,
 ): Promise<UsbArrival> {
   const before = await kit.usb.list();
-  watch.note(instructions(name, leadsTo, before));
+  ask(watch, name, leadsTo, before);
   const began = kit.clock.now();
   const come = await waitForUsb(
     kit,
@@ -44,18 +42,19 @@ export async function enterByHand(
   if (kind === 'katapult' && device.product !== undefined && device.product !== mcu.name)
     throw otherChip(device, name, mcu.name);
   const old = before.find((one) => one.busPath === device.busPath && usbKind(one) !== undefined);
+  callOwnerBack(watch, name);
   return { kind, device, before: old, appearedAfterMs: kit.clock.now() - began };
 }
 
 /** A device that was there before is nobody's proof: it has to leave and come again. */
-function instructions(board: string, leadsTo: LeadsTo, before: readonly UsbDeviceInfo[]): string {
+function ask(watch: Stopwatch, board: string, leadsTo: LeadsTo, before: readonly UsbDeviceInfo[]): void {
   const twice = `for Katapult, press the reset button of ${board} twice within half a second`;
   const jumper = `put the BOOT0 jumper of ${board} on and press its reset button (or switch it off and on)`;
   const what = leadsTo === 'katapult' ? twice : leadsTo === 'rom' ? jumper : `${jumper}; or, ${twice}`;
   const again = before.some((device) => isBootloader(device, leadsTo))
     ? ' A board that is in its bootloader already has to be reset once more, so that it is seen to be this one.'
     : '';
-  return `By hand now: ${what}. Waiting for it for ${HAND_MS / 60_000} minutes.${again}`;
+  askOwner(watch, what, again);
 }
 
 function isBootloader(device: UsbDeviceInfo, leadsTo: LeadsTo): boolean {

@@ -3,11 +3,9 @@
 import type { CanArrival } from './arrival.ts';
 import { enterKatapultOnCan } from './can-node.ts';
 import type { Kit } from './kit.ts';
+import { askOwner, callOwnerBack, HAND_MS } from './owners-hand.ts';
 import type { CanPlace } from './place.ts';
 import type { Stopwatch } from './stopwatch.ts';
-
-/** As long as it takes to walk to the printer and to find the button on its toolhead. */
-const HAND_MS = 180_000;
 
 /** Throws what `enterKatapultOnCan` throws. */
 export async function enterNodeByHand(
@@ -19,10 +17,9 @@ export async function enterNodeByHand(
 ): Promise<CanArrival> {
   // Nobody is sent to the printer for a bus that is not there.
   await (await kit.can.open(node.interfaceName)).close();
-  watch.note(
-    `By hand now: press the reset button of ${board} twice within half a second. Waiting for it for ${HAND_MS / 60_000} minutes.`,
-  );
+  askOwner(watch, `press the reset button of ${board} twice within half a second`);
   const { channel } = await enterKatapultOnCan(kit, node, signal, HAND_MS);
+  callOwnerBack(watch, board);
   return { kind: 'katapult-can', node, channel, ranBefore: false };
 }
 

@@ -11,6 +11,7 @@ export class Owner {
   /** What was asked for and done. */
   readonly deeds: string[] = [];
   #isAskedToPress = false;
+  #isTwiceWanted = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -18,12 +19,20 @@ export class Owner {
 
   /** While a job runs. */
   hear(note: string): void {
-    const { bench, chip } = this.#world;
     if (/By hand now: .*twice within half a second/.test(note)) {
-      this.deeds.push('pressed reset twice');
-      void bench.clock.sleep(WALK_MS).then(() => chip.pressTwice());
+      this.#isTwiceWanted = true;
+      void this.#walkAndPressTwice();
     }
+    if (/nothing more is to be pressed/.test(note)) this.#isTwiceWanted = false;
     this.#isAskedToPress ||= /press its reset button/.test(note);
+  }
+
+  async #walkAndPressTwice(): Promise<void> {
+    const { bench, chip } = this.#world;
+    await bench.clock.sleep(WALK_MS);
+    if (!this.#isTwiceWanted) return;
+    this.deeds.push('pressed reset twice');
+    await chip.pressTwice();
   }
 
   /** When a job has ended with an error: what it advises, the easier thing first. Whether there was anything to do. */
