@@ -1,5 +1,5 @@
 // The file store beyond its contract: modes, what a dying process leaves, and errors that name the cure.
-import { afterEach, beforeEach, expect, jest, test } from '@jest/globals';
+import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import {
   mkdirSync,
   mkdtempSync,
@@ -33,13 +33,12 @@ test('what is written is flushed before it gets its name, and the name after tha
   await any.close();
   const flushed: string[] = [];
   const { sync } = kind; // oxlint-disable-line typescript/unbound-method -- called with its handle below
-  const spy = jest.spyOn(kind, 'sync').mockImplementation(async function (this: FileHandle) {
+  kind.sync = async function (this: FileHandle) {
     const named = [...readFileSync(join(root, 'journal/board.json'))].join();
     flushed.push(`${readlinkSync(`/proc/self/fd/${this.fd}`).replace(/~.*/, '~')}: ${named}`);
     await sync.call(this);
-  });
-  await store.write('journal/board.json', Uint8Array.of(2));
-  spy.mockRestore();
+  };
+  await store.write('journal/board.json', Uint8Array.of(2)).finally(() => (kind.sync = sync));
   expect(flushed).toEqual([join(root, 'journal/~: 1'), join(root, 'journal: 2')]);
 });
 
