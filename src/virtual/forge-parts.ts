@@ -66,12 +66,13 @@ export function randomFrom(seed: number, salt: string): () => number {
 export class ForgedImage {
   readonly bytes: Uint8Array;
   readonly #random: () => number;
-  readonly #written: boolean[];
+  readonly #written: Uint8Array;
 
   constructor(sizeBytes: number, seed: number, salt: string) {
     this.#random = randomFrom(seed, salt);
-    this.bytes = Uint8Array.from({ length: sizeBytes }, () => this.#random() & 0xff);
-    this.#written = Array.from({ length: sizeBytes }, () => false);
+    this.bytes = new Uint8Array(sizeBytes);
+    for (let at = 0; at < sizeBytes; at++) this.bytes[at] = this.#random();
+    this.#written = new Uint8Array(sizeBytes);
   }
 
   put(offset: number, bytes: Uint8Array): void {
@@ -81,7 +82,7 @@ export class ForgedImage {
       });
     }
     this.bytes.set(bytes, offset);
-    this.#written.fill(true, offset, offset + bytes.length);
+    this.#written.fill(1, offset, offset + bytes.length);
   }
 
   word(offset: number, value: number): void {
@@ -107,8 +108,8 @@ export class ForgedImage {
   finish(): Uint8Array {
     for (let index = 0; index + 1 < this.bytes.length; index++) {
       if (this.bytes[index] !== 0x78 || this.bytes[index + 1] !== 0xda) continue;
-      if (this.#written[index + 1] === false) this.bytes[index + 1] = 0x5a;
-      else if (this.#written[index] === false) this.bytes[index] = 0x58;
+      if (this.#written[index + 1] === 0) this.bytes[index + 1] = 0x5a;
+      else if (this.#written[index] === 0) this.bytes[index] = 0x58;
     }
     return this.bytes;
   }

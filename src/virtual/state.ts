@@ -1,69 +1,84 @@
 // Virtual bench, what lies in the flash of a board that somebody has used, and how it is protected.
 
-import { forgeMcu, randomFrom } from './forge-parts.ts';
-import { forgeKatapult, forgeKlipper, forgeStockBootloader, OLD_KLIPPER } from './forge.ts';
+import { forgeMcu, randomFrom, type ForgeMcu } from './forge-parts.ts';
+import {
+  forgeKatapult,
+  forgeKlipper,
+  forgeStockBootloader,
+  OLD_KLIPPER,
+  type KlipperTransport,
+} from './forge.ts';
 import type { BoardState, VirtualBoardData } from './board-data.ts';
 import type { FlashMemory } from './silicon/flash-memory.ts';
 
+interface Placed {
+  readonly address: number;
+  readonly bytes: Uint8Array;
+}
+
+/** By chip, place and state: the same bytes each time, and forging them takes longer than many a test. */
+const forged = new Map<string, readonly Placed[]>();
+
 export function fillFlash(flash: FlashMemory, board: VirtualBoardData, state: BoardState): void {
   if (state === 'blank') return;
-  const mcu = forgeMcu(board.mcu);
-  const base = flash.mcu.flashBase;
-  const app = base + board.stockOffset;
+  const app = flash.mcu.flashBase + board.stockOffset;
   scatterJunk(flash);
+  protect(flash, app, state);
+  const key = `${board.mcu} ${app} ${state}`;
+  const contents = forged.get(key) ?? contentsOf(forgeMcu(board.mcu), flash.mcu.flashBase, app, state);
+  forged.set(key, contents);
+  for (const { address, bytes } of contents) put(flash, address, bytes);
+}
+
+function contentsOf(
+  mcu: ForgeMcu,
+  base: number,
+  app: number,
+  state: Exclude<BoardState, 'blank'>,
+): readonly Placed[] {
+  const stock = () => ({ address: base, bytes: forgeStockBootloader({ mcu }) });
+  const katapult = (transport: 'usb' | 'can' = 'usb') => ({
+    address: base,
+    bytes: forgeKatapult({ mcu, appAddress: app, transport }),
+  });
+  const klipper = (transport: KlipperTransport = 'usb', address = app) => ({
+    address,
+    bytes: forgeKlipper({ mcu, linkAddress: address, version: OLD_KLIPPER, transport }),
+  });
   switch (state) {
     case 'read-protected':
     case 'write-protected':
     case 'used':
-      protect(flash, app, state);
-      put(flash, base, forgeStockBootloader({ mcu }));
-      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER }));
-      return;
+      return [stock(), klipper()];
     case 'bridge':
-      put(flash, base, forgeStockBootloader({ mcu }));
-      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'bridge' }));
-      return;
+      return [stock(), klipper('bridge')];
     case 'bridge-katapult':
-      put(flash, base, forgeKatapult({ mcu, appAddress: app }));
-      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'bridge' }));
-      return;
+      return [katapult(), klipper('bridge')];
     case 'can-node':
-      put(flash, base, forgeKatapult({ mcu, appAddress: app, transport: 'can' }));
-      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'can' }));
-      return;
+      return [katapult('can'), klipper('can')];
     case 'can-node-stock':
-      put(flash, base, forgeStockBootloader({ mcu }));
-      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER, transport: 'can' }));
-      return;
-    case 'bricked': {
-      put(flash, base, forgeStockBootloader({ mcu }));
-      const klipper = forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER });
-      // A write that ended at two thirds; the vectors are whole, so it is started and crashes.
-      put(flash, app, klipper.fill(0xff, Math.floor((klipper.length * 2) / 3)));
-      return;
-    }
+      return [stock(), klipper('can')];
+    case 'bricked':
+      return [stock(), { address: app, bytes: torn(klipper().bytes) }];
     case 'katapult':
-      put(flash, base, forgeKatapult({ mcu, appAddress: app }));
-      put(flash, app, forgeKlipper({ mcu, linkAddress: app, version: OLD_KLIPPER }));
-      return;
+      return [katapult(), klipper()];
     case 'katapult-empty':
-      put(flash, base, forgeKatapult({ mcu, appAddress: app }));
-      return;
+      return [katapult()];
     case 'no-bootloader':
-      put(flash, base, forgeKlipper({ mcu, linkAddress: base, version: OLD_KLIPPER }));
-      return;
+      return [klipper('usb', base)];
   }
+}
+
+/** A write that ended at two thirds; the vectors are whole, so it is started and crashes. */
+function torn(image: Uint8Array): Uint8Array {
+  return image.fill(0xff, Math.floor((image.length * 2) / 3));
 }
 
 /**
  * As vendors of other firmware leave a chip: nothing of it can be read from outside; or one sector cannot be written, the
  * second of the application where it lies in several.
  */
-function protect(
-  flash: FlashMemory,
-  app: number,
-  state: 'read-protected' | 'write-protected' | 'used',
-): void {
+function protect(flash: FlashMemory, app: number, state: BoardState): void {
   flash.readProtected = state === 'read-protected';
   if (state !== 'write-protected') return;
   const [first, second] = flash.mcu.sectors.filter(({ address }) => address >= app);

@@ -4,7 +4,7 @@ import { describe, expect, jest, test } from '@jest/globals';
 import type { ByteDirection, ByteFault } from '../../src/virtual/byte-faults.ts';
 import { rawWrite } from '../support/raw-write.ts';
 import { expectSafe, type TestBench } from '../support/bench.ts';
-import { setUpKnown } from '../support/walks.ts';
+import { setUpKept } from '../support/walks.ts';
 
 jest.setTimeout(600_000);
 
@@ -39,13 +39,13 @@ async function write(
 
 describe.each(['lost', 'doubled', 'cut', 'corrupted'] as const)('%s', (fault) => {
   test('at the messages of a write over USB', async () => {
-    const plain = await setUpKnown({ state: 'katapult' });
+    const plain = await setUpKept({ state: 'katapult' });
     const count = await write(plain, () => undefined);
     plain.bench.dispose();
     expect(count).toBeGreaterThan(100);
     let met = 0;
     for (const n of chosen(count)) {
-      const rig = await setUpKnown({ state: 'katapult' });
+      const rig = await setUpKept({ state: 'katapult' });
       await write(rig, (at) => (at === n ? fault : undefined));
       met += 1;
       rig.bench.dispose();
@@ -56,7 +56,7 @@ describe.each(['lost', 'doubled', 'cut', 'corrupted'] as const)('%s', (fault) =>
 
 test('the cable pulled: an error that says what is on the board, and the next flash succeeds', async () => {
   for (const n of [1, 2, 40, 200, 260]) {
-    const rig = await setUpKnown({ state: 'katapult' });
+    const rig = await setUpKept({ state: 'katapult' });
     let isOut = false;
     const failure = await write(rig, (at) => {
       if (at !== n || isOut) return undefined;

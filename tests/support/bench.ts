@@ -30,7 +30,8 @@ export interface TestBench {
 
 export async function setUp(options: BenchOptions = {}): Promise<TestBench> {
   const name = options.board ?? BOARDS[0];
-  const bench = await createBench({ board: name, ...options });
+  // Nothing real is under way beside it.
+  const bench = await createBench({ board: name, clock: 'hasty', ...options });
   const steps: Step[] = [];
   const recorder = {
     before: async (step: Step) => {

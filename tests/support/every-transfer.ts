@@ -3,30 +3,14 @@
 // error that says what is on the board now, never in a false success, and the next flash succeeds.
 import { describe, expect, jest, test } from '@jest/globals';
 import type { TransferFault } from '../../src/virtual/usb-bus.ts';
-import { expectSafe, flashBytes, klipperFor, setUp, type TestBench } from './bench.ts';
+import { expectSafe, flashBytes, klipperFor, type TestBench } from './bench.ts';
+import { setUpKept } from './walks.ts';
 
 const NEW = 'v0.13.0-9';
 
-/** Stores in which the whole flash of a used board is kept already, so that a flash is as short as it gets. */
-const seenBefore = new Map<string, ReadonlyMap<string, Uint8Array>>();
-
-async function keptCopies(board: string): Promise<ReadonlyMap<string, Uint8Array>> {
-  const known = seenBefore.get(board);
-  if (known !== undefined) return known;
-  const rig = await setUp({ board });
-  await flashBytes(rig, klipperFor(rig));
-  const copies = new Map<string, Uint8Array>();
-  for (const key of await rig.kit.store.list('backups'))
-    copies.set(key, (await rig.kit.store.read(key)) ?? new Uint8Array(0));
-  rig.bench.dispose();
-  seenBefore.set(board, copies);
-  return copies;
-}
-
 async function knownBoard(board: string): Promise<{ rig: TestBench; image: Uint8Array }> {
   // The H7's repair of a spoilt write has its own test; here it would only be the same transfers three times.
-  const rig = await setUp({ board, rom: board.includes('h723') ? { readBeforeWrite: 'off' } : {} });
-  for (const [key, bytes] of await keptCopies(board)) await rig.kit.store.write(key, bytes);
+  const rig = await setUpKept({ board, rom: board.includes('h723') ? { readBeforeWrite: 'off' } : {} });
   return { rig, image: klipperFor(rig, { version: NEW, sizeBytes: 40 * 1024, seed: 2 }) };
 }
 

@@ -63,3 +63,22 @@ export function atEachStep(rig: TestBench, at: (kind: string) => void): TestBenc
   };
   return { ...rig, kit: { ...rig.kit, recorder: { before } } };
 }
+
+const copies = new Map<string, ReadonlyMap<string, Uint8Array>>();
+
+/** A fresh rig in whose store lies what a whole copy of such a board leaves there; the copy is taken once for all of them. */
+export async function setUpKept(options: BenchOptions = {}): Promise<TestBench> {
+  const key = JSON.stringify(options);
+  const kept = copies.get(key) ?? (await storeOf(await setUpKnown(options)));
+  copies.set(key, kept);
+  const rig = await setUp(options);
+  for (const [name, bytes] of kept) await rig.kit.store.write(name, bytes);
+  return rig;
+}
+
+async function storeOf({ kit, bench }: TestBench): Promise<ReadonlyMap<string, Uint8Array>> {
+  const kept = new Map<string, Uint8Array>();
+  for (const key of await kit.store.list('')) kept.set(key, (await kit.store.read(key)) ?? new Uint8Array(0));
+  bench.dispose();
+  return kept;
+}
