@@ -11,13 +11,21 @@ const READY_MS = 100_000;
 /** Whatever boots has booted. */
 const BOOT_MS = 10_000;
 
+/** What ran before, and what the image says of itself. */
+export interface Versions {
+  readonly old: string;
+  readonly next: string;
+}
+
 export class Ground {
   readonly #world: World;
+  readonly #versions: Versions;
   /** The whole flash as it was. */
   readonly #before: Uint8Array;
 
-  constructor(world: World) {
+  constructor(world: World, versions: Versions = { old: OLD, next: NEW }) {
     this.#world = world;
+    this.#versions = versions;
     this.#before = this.#flash();
   }
 
@@ -27,7 +35,7 @@ export class Ground {
     if (ending.kind === 'killed') return [];
     if (ending.kind === 'done') {
       const { verified, version } = ending.result;
-      if (!verified || version !== NEW) return ['it was called done without being verified'];
+      if (!verified || version !== this.#versions.next) return ['it was called done without being verified'];
       return this.#holdsNew() ? [] : ['it was called done, and the flash does not hold the image'];
     }
     const { code, advice, onBoard } = ending.error;
@@ -69,7 +77,8 @@ export class Ground {
   #judgeFlash(): readonly string[] {
     const { chip } = this.#world;
     const now = chip.version;
-    const firmware = this.#holdsNew() ? NEW : this.#isUntouched() ? OLD : undefined;
+    const { old, next } = this.#versions;
+    const firmware = this.#holdsNew() ? next : this.#isUntouched() ? old : undefined;
     if (firmware === undefined)
       return [`the flash holds neither the old nor the new firmware, and ${now ?? 'nothing'} runs`];
     return [

@@ -15,7 +15,9 @@ const HANGS_AFTER_MS = 45 * 60_000;
 
 type Cut = { readonly kind: 'killed' } | { readonly kind: 'hangs' };
 type Failed = { readonly kind: 'failed'; readonly error: OctopusError };
-export type Ending = { readonly kind: 'done'; readonly result: FlashResult } | Failed | Cut;
+/** What of it is judged. */
+export type Flashed = Pick<FlashResult, 'printer' | 'verified' | 'version'>;
+export type Ending = { readonly kind: 'done'; readonly result: Flashed } | Failed | Cut;
 export type Start = StartOutcome | Failed | Cut;
 
 export class Life {
@@ -62,10 +64,12 @@ export class Life {
       if (isCancelled) job.cancel();
       return { kind: 'done', result: await job.ended };
     };
-    const ending = await this.#untilItEnds(work);
+    const ending = await untilItEnds(this.#world, this.process, work);
     // A daemon's last act, whatever ends it.
     if (ending.kind !== 'hangs')
-      await this.#untilItEnds(() => floatLines(this.process.kit, place.pins, place.board.name));
+      await untilItEnds(this.#world, this.process, () =>
+        floatLines(this.process.kit, place.pins, place.board.name),
+      );
     return this.#end(ending);
   }
 
@@ -73,25 +77,7 @@ export class Life {
   async start(strike: Strike): Promise<Start> {
     this.#strike = strike;
     const work = () => repairBoard(this.process.kit, this.#world.place, (event) => this.#hear(event));
-    return this.#end(await this.#untilItEnds(work));
-  }
-
-  /** Its own end, its death, or the judgement that it hangs. */
-  async #untilItEnds<T>(work: () => Promise<T>): Promise<T | Failed | Cut> {
-    const over = new AbortController();
-    const hangs = this.#world.bench.clock.sleep(HANGS_AFTER_MS, over.signal);
-    try {
-      return await Promise.race([
-        work().catch((thrown: unknown): Failed => ({ kind: 'failed', error: asOctopusError(thrown) })),
-        this.process.death.then((): Cut => ({ kind: 'killed' })),
-        hangs.then(
-          (): Cut => ({ kind: 'hangs' }),
-          (): Cut => ({ kind: 'hangs' }),
-        ),
-      ]);
-    } finally {
-      over.abort();
-    }
+    return this.#end(await untilItEnds(this.#world, this.process, work));
   }
 
   #end<T>(ending: T): T {
@@ -105,6 +91,31 @@ export class Life {
     if (event.kind !== 'note') return;
     this.notes.push(event.text);
     this.#owner.hear(event.text);
+  }
+}
+
+/** Its own end, the death of its process, or the judgement that it hangs. */
+export async function untilItEnds<T>(
+  { bench }: Pick<World, 'bench'>,
+  process: Mortal,
+  work: () => Promise<T>,
+): Promise<T | Failed | Cut> {
+  const cut = Promise.withResolvers<Cut>();
+  const forget = process.onDeath(() => cut.resolve({ kind: 'killed' }));
+  const over = new AbortController();
+  bench.clock.sleep(HANGS_AFTER_MS, over.signal).then(
+    () => cut.resolve({ kind: 'hangs' }),
+    () => {},
+  );
+  try {
+    const worked = work().catch((thrown: unknown): Failed => ({
+      kind: 'failed',
+      error: asOctopusError(thrown),
+    }));
+    return await Promise.race([worked, cut.promise]);
+  } finally {
+    over.abort();
+    forget();
   }
 }
 

@@ -10,13 +10,13 @@ import type { Timeline } from './timeline.ts';
 
 export class Mortal {
   readonly kit: JobKit;
-  readonly #timeline: Timeline;
+  readonly #timeline: Pick<Timeline, 'pass'>;
   readonly #held = new Map<string, () => unknown>();
-  readonly #died = Promise.withResolvers<void>();
+  readonly #mourners = new Set<() => void>();
   #isDead = false;
   #opened = 0;
 
-  constructor(bench: VirtualBench, timeline: Timeline) {
+  constructor(bench: VirtualBench, timeline: Pick<Timeline, 'pass'>) {
     this.#timeline = timeline;
     this.kit = {
       can: {
@@ -65,7 +65,9 @@ export class Mortal {
       usb: {
         list: () => this.#unseen(() => bench.usb.list()),
         onChange: (listener) =>
-          this.#listen((alive) => bench.usb.onChange((change) => alive(() => listener(change)))),
+          this.#listen('usb.onChange', (alive) =>
+            bench.usb.onChange((change) => alive(() => listener(change))),
+          ),
         openDfu: (info) =>
           this.#open(
             'usb.open',
@@ -80,11 +82,13 @@ export class Mortal {
     return this.#isDead;
   }
 
-  get death(): Promise<void> {
-    return this.#died.promise;
+  /** Calls once, at its death. Answers how to hear of it no more. */
+  onDeath(listener: () => void): () => void {
+    this.#mourners.add(listener);
+    return () => void this.#mourners.delete(listener);
   }
 
-  /** What it has open. */
+  /** What it has open, and what it listens to. */
   get held(): readonly string[] {
     return [...this.#held.keys()];
   }
@@ -92,7 +96,8 @@ export class Mortal {
   /** SIGKILL, or its end: the kernel cleans up. */
   die(): void {
     this.#isDead = true;
-    this.#died.resolve();
+    for (const listener of this.#mourners) listener();
+    this.#mourners.clear();
     for (const close of this.#held.values()) void close();
     this.#held.clear();
   }
@@ -149,10 +154,16 @@ export class Mortal {
     }
   }
 
-  #listen(subscribe: (alive: (tell: () => void) => void) => () => void): () => void {
-    return subscribe((tell) => {
+  #listen(what: string, subscribe: Subscribe): () => void {
+    const unsubscribe = subscribe((tell) => {
       if (!this.#isDead) tell();
     });
+    const name = `${what} (${++this.#opened})`;
+    this.#held.set(name, unsubscribe);
+    return () => {
+      this.#held.delete(name);
+      unsubscribe();
+    };
   }
 
   #dfu(device: UsbDfuDevice, forget: () => void): UsbDfuDevice {
@@ -172,13 +183,25 @@ export class Mortal {
     };
   }
 
+  /** Who listened to it hears nothing more once it is closed. */
   #canBus(bus: CanBus, forget: () => void): CanBus {
+    const listeners: (() => void)[] = [];
+    const listen = (what: string, subscribe: Subscribe) => {
+      const stop = this.#listen(what, subscribe);
+      listeners.push(stop);
+      return stop;
+    };
     return {
       send: (frame) => this.#unseen(() => bus.send(frame)),
-      onFrame: (listener) => this.#listen((alive) => bus.onFrame((frame) => alive(() => listener(frame)))),
+      onFrame: (listener) =>
+        listen('can.onFrame', (alive) => bus.onFrame((frame) => alive(() => listener(frame)))),
       onTrouble: (listener) =>
-        this.#listen((alive) => bus.onTrouble((trouble) => alive(() => listener(trouble)))),
-      close: () => this.#close('can.close', bus, forget),
+        listen('can.onTrouble', (alive) => bus.onTrouble((trouble) => alive(() => listener(trouble)))),
+      close: () =>
+        this.#close('can.close', bus, () => {
+          for (const stop of listeners) stop();
+          forget();
+        }),
     };
   }
 
@@ -207,7 +230,8 @@ export class Mortal {
       read: () => this.#seen('printer.read', () => printer.read()),
       stopKlipper: () => this.#seen('printer.stop', () => printer.stopKlipper()),
       startKlipper: () => this.#seen('printer.start', () => printer.startKlipper()),
-      onForeignStart: (listener) => this.#listen((alive) => printer.onForeignStart(() => alive(listener))),
+      onForeignStart: (listener) =>
+        this.#listen('printer.onForeignStart', (alive) => printer.onForeignStart(() => alive(listener))),
       setPower: (device, state) =>
         this.#seen(`printer.power ${state}`, () => printer.setPower(device, state)),
       canNodes: () => this.#seen('printer.can-nodes', () => printer.canNodes()),
@@ -231,6 +255,9 @@ export class Mortal {
     };
   }
 }
+
+/** What is heard is told through `alive`, as long as the process is. Answers how to hear no more. */
+type Subscribe = (alive: (tell: () => void) => void) => () => void;
 
 type Handle = (() => Promise<void>) | { close(): Promise<void> };
 

@@ -57,6 +57,8 @@ const CALM_ROM = { readBeforeWrite: 'off' } as const;
 /** Into the second sector of an F4, so that the order of the sectors matters. */
 const TWO_SECTORS = 17 * 1024;
 const SMALL = 6 * 1024;
+/** An SD card, on a good day: what is not awaited is not there yet when the power goes. */
+const FLUSH_MS = 5;
 const onCan = { state: 'can-node', can: { nodes: [{ nodeId: 9 }] } } as const;
 
 const ROWS: Readonly<Record<string, Row>> = {
@@ -87,9 +89,12 @@ export const WAYS: readonly Way[] = Object.entries(ROWS).map(([name, row]) => ({
 
 export function wayByName(name: string): Way {
   const way = WAYS.find((one) => one.name === name);
-  if (way === undefined)
-    throw new Error(`there is no way "${name}": ${WAYS.map((one) => one.name).join(', ')}`);
+  if (way === undefined) throw noWay(name);
   return way;
+}
+
+function noWay(name: string): Error {
+  return new Error(`there is no way "${name}": ${Object.keys(ROWS).join(', ')}`);
 }
 
 /** What the store holds of a board whose whole flash was kept before. */
@@ -114,20 +119,20 @@ async function meet(row: Row): Promise<ReadonlyMap<string, Uint8Array>> {
 }
 
 async function worldOf(row: Row, kept: ReadonlyMap<string, Uint8Array>): Promise<World> {
-  const { wire, model, compactBytes } = row;
+  const { wire, model } = row;
   const bench = await createBench({
     ...(row.isToolhead === true ? {} : { board: model }),
     clock: 'hasty',
     ...row.bench,
   });
   for (const [key, bytes] of kept) await bench.store.write(key, bytes);
-  const board = boardByName(model);
+  bench.store.flushMs = FLUSH_MS;
   const chip = row.isToolhead === true ? toolheadOf(bench) : boardChip(bench);
   return {
     bench,
     chip,
     place: placeOf(row, bench, model),
-    image: imageOf(board.mcu.name, board.applicationAddress, wire, compactBytes),
+    image: imageOf(row),
     unplug: () => (wire === 'can' ? bench.can.unplugAdapter() : bench.unplug()),
     replug: () => (wire === 'can' ? bench.can.replugAdapter() : bench.replug()),
   };
@@ -147,20 +152,32 @@ function placeOf({ wire, isToolhead }: Row, bench: VirtualBench, model: string):
 
 const images = new Map<string, Uint8Array>();
 
-function imageOf(
-  mcu: string,
-  linkAddress: number,
-  transport: Wire,
-  compactBytes: number | undefined,
+/** The image of the matrix, built once for each shape. */
+function imageOf(row: Row): Uint8Array {
+  const key = `${row.model} ${row.wire} ${row.compactBytes}`;
+  const known = images.get(key) ?? forgeFor(row, { version: NEW, seed: 2 });
+  images.set(key, known);
+  return known;
+}
+
+/** Another image for that way, as long as its own. */
+export function imageFor(
+  name: string,
+  build: { readonly version: string; readonly seed: number },
 ): Uint8Array {
-  const key = `${mcu} ${transport} ${compactBytes}`;
-  const known = images.get(key);
-  if (known !== undefined) return known;
+  const row = ROWS[name];
+  if (row === undefined) throw noWay(name);
+  return forgeFor(row, build);
+}
+
+function forgeFor(
+  { model, wire, compactBytes }: Row,
+  build: { readonly version: string; readonly seed: number },
+): Uint8Array {
+  const { mcu, applicationAddress } = boardByName(model);
   const size =
     compactBytes === undefined ? { sizeBytes: 40 * 1024 } : { isCompact: true, sizeBytes: compactBytes };
-  const image = forgeKlipper({ mcu, linkAddress, version: NEW, transport, seed: 2, ...size });
-  images.set(key, image);
-  return image;
+  return forgeKlipper({ mcu: mcu.name, linkAddress: applicationAddress, transport: wire, ...build, ...size });
 }
 
 function boardChip(bench: VirtualBench): Chip {
