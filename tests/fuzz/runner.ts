@@ -14,8 +14,10 @@ export interface Order {
   readonly inputs: number;
   /** This one alone. */
   readonly only?: number | undefined;
-  /** How long one input may take until it is given up; 30 s unless given, a hundred times what any needs. */
+  /** How long one input may work until it is given up; 30 s unless given, a hundred times what any needs. */
   readonly patienceMs?: number;
+  /** 768 unless given: a target needs some 100 MB, and what one input makes of that must not come near. */
+  readonly mostHeapMb?: number;
 }
 
 export interface Failure {
@@ -29,31 +31,33 @@ export interface Report extends Order {
   readonly failure: Failure | undefined;
 }
 
-const PATIENCE_MS = 240_000;
+const PATIENCE_MS = 30_000;
 const LOOK_MS = 500;
-/** A target needs some 100 MB; what one input makes of that must not come near. */
 const MOST_HEAP_MB = 768;
 
 export async function runTarget(order: Order): Promise<Report> {
-  const { name, seed, inputs, only, patienceMs = PATIENCE_MS } = order;
+  const { name, seed, inputs, only, patienceMs = PATIENCE_MS, mostHeapMb = MOST_HEAP_MB } = order;
   const progress = new Int32Array(new SharedArrayBuffer(4));
   const [from, to] = only === undefined ? [0, inputs] : [only, only + 1];
   const work: Work = { name, seed, from, to, progress };
   const began = performance.now();
   const worker = new Worker(new URL('./worker.ts', import.meta.url), {
     workerData: work,
-    resourceLimits: { maxOldGenerationSizeMb: MOST_HEAP_MB },
+    resourceLimits: { maxOldGenerationSizeMb: mostHeapMb },
   });
   const { promise, resolve } = Promise.withResolvers<Word>();
   const fail = (message: string): void => resolve({ kind: 'failed', n: Atomics.load(progress, 0), message });
   worker.on('message', (word: Word) => resolve(word));
   worker.on('error', (error) => fail(`ended the thread: ${String(error)}`));
   worker.on('exit', () => fail('ended the thread without a word'));
-  let [last, since] = [-1, began];
+  let [last, since, used] = [-1, began, process.cpuUsage()];
   const watch = setInterval(() => {
     const now = Atomics.load(progress, 0);
-    if (now !== last) [last, since] = [now, performance.now()];
-    else if (performance.now() - since > patienceMs) fail(`does not end: ${patienceMs / 1000} s`);
+    if (now !== last) [last, since, used] = [now, performance.now(), process.cpuUsage()];
+    // Of processor time where it works, of all time where it waits for nothing: the machine may be busy with others.
+    const { user, system } = process.cpuUsage(used);
+    const isStuck = (user + system) / 1000 > patienceMs || performance.now() - since > 10 * patienceMs;
+    if (isStuck) fail(`does not end: ${patienceMs / 1000} s`);
   }, LOOK_MS);
   const word = await promise;
   clearInterval(watch);

@@ -12,9 +12,12 @@ const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   configuration: async () => (await import('./targets/configuration.ts')).configuration,
   'host-conf': async () => (await import('./targets/host-conf.ts')).hostConf,
   'printer-cfg': async () => (await import('./targets/printer-cfg.ts')).printerCfg,
+  identify: async () => (await import('./targets/identify.ts')).identifyTalk,
+  'can-admin': async () => (await import('./targets/can-admin.ts')).canAdmin,
   moonraker: async () => (await import('./targets/moonraker.ts')).moonraker,
   'moonraker-status': async () => (await import('./targets/moonraker-status.ts')).moonrakerStatus,
   'local-socket': async () => (await import('./targets/local-socket.ts')).localSocket,
+  records: async () => (await import('./targets/records.ts')).records,
 };
 
 export const targetNames: readonly string[] = Object.keys(TARGETS);

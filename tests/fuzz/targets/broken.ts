@@ -2,13 +2,13 @@
 import { Broken, target } from '../target.ts';
 
 export const broken = (how: string) => {
-  let n = 0;
+  let checked = 0;
   return target<number>({
     name: `broken:${how}`,
     show: (input) => Uint8Array.of(input),
-    input: () => n++,
-    check: (input) => {
-      if (input !== 5) return 'taken';
+    input: (random) => random.below(256),
+    check: () => {
+      if (checked++ !== 5) return 'taken';
       const kept: unknown[] = [];
       if (how === 'wrong') throw new Broken('it is five');
       for (;;) if (how === 'greedy') kept.push(Array.from({ length: 100_000 }, () => ({})));

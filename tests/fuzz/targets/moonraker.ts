@@ -47,6 +47,7 @@ export const moonraker = target<Talk>({
     const clock = new VirtualClock();
     const sent: unknown[] = [];
     let notes = 0;
+    // The last message is empty.
     let odd = 0;
     const session = new Session({
       clock,
@@ -95,9 +96,11 @@ export const moonraker = target<Talk>({
       if (end.status === 'rejected' && !isRefusal(end.reason))
         refusalCode(end.reason, ['printer-unreachable']);
     clock.stop();
-    return KINDS.find((kind) => kinds.has(kind)) ?? (notes > 0 ? 'notification' : 'odd');
+    return (
+      KINDS.find((kind) => kinds.has(kind)) ?? (notes > 0 ? 'notification' : odd > 1 ? 'odd' : 'answer to us')
+    );
   },
-  fates: ['answered', 'refused', 'notification', 'odd'],
+  fates: ['answered', 'refused', 'notification', 'odd', 'answer to us'],
 });
 
 /** As Moonraker, and whoever asks through it, may write it. */
