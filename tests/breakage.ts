@@ -148,6 +148,8 @@ async function worker(times: Map<string, number>): Promise<void> {
 
 const sound = copyTree();
 try {
+  // Without names jest would run every test there is.
+  if (list.length === 0) throw new Error(`no entry has ${positionals.join()} in its file or reason`);
   const times = await soundTimes(sound, [...new Set(list.flatMap(({ tests }) => tests))]);
   await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, () => worker(times)));
 } catch (error) {

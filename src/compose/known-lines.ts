@@ -1,15 +1,16 @@
 // Composition, the lines that are known: kept at each start with a sound configuration, so that a start with a spoilt one
 // (Mainsail can edit octopus-flasher.conf) can still let go of what a dead process may have left driven.
-import { create, object, record, string } from 'superstruct';
+import { object, record, string } from 'superstruct';
 import { boardByName, boardNames } from '../boards/boards.ts';
 import type { Board } from '../boards/types.ts';
 import { OctopusError } from '../errors.ts';
+import { seal, unseal } from '../kept.ts';
 import type { LinePins } from '../ports/gpio.ts';
 import type { Store } from '../ports/store.ts';
 import type { BoardBook } from '../methods/boards.ts';
 
 const KEY = 'lines.json';
-const Lines = record(string(), object({ boot0: string(), nrst: string() }));
+const Book = object({ lines: record(string(), object({ boot0: string(), nrst: string() })) });
 
 /** A disk that cannot take it is told by whatever is written next. */
 export async function rememberLines(store: Store, boards: BoardBook): Promise<void> {
@@ -20,7 +21,7 @@ export async function rememberLines(store: Store, boards: BoardBook): Promise<vo
     }),
   );
   if (Object.keys(lines).length === 0) return;
-  const bytes = new TextEncoder().encode(`${JSON.stringify(lines)}\n`);
+  const bytes = seal({ lines });
   const before = await store.read(KEY);
   if (before !== undefined && Buffer.compare(before, bytes) === 0) return;
   await store.write(KEY, bytes);
@@ -53,10 +54,6 @@ function anyBoard(): Board {
 /** Empty where nothing is known. */
 async function recallLines(store: Store): Promise<ReadonlyMap<string, LinePins>> {
   const bytes = await store.read(KEY).catch((): undefined => undefined);
-  if (bytes === undefined) return new Map();
-  try {
-    return new Map(Object.entries(create(JSON.parse(new TextDecoder().decode(bytes)), Lines)));
-  } catch {
-    return new Map();
-  }
+  const book = bytes === undefined ? undefined : unseal(bytes, Book);
+  return new Map(Object.entries(book?.lines ?? {}));
 }

@@ -1,8 +1,9 @@
 // Copies of what lies on a chip, by content: nothing is overwritten that is not kept, and nothing is kept twice.
-import { create, enums, nullable, number, string, type, type Infer } from 'superstruct';
+import { enums, nullable, number, string, type, type Infer } from 'superstruct';
 import { OctopusError, hex } from '../errors.ts';
 import { equalBytes } from '../firmware/plan.ts';
 import { sha256 } from '../firmware/sha256.ts';
+import { seal, unseal } from '../kept.ts';
 import type { Kit } from './kit.ts';
 import type { BackupOutcome } from './report.ts';
 
@@ -46,15 +47,11 @@ export async function readRecords(
   const unreadable: string[] = [];
   for (const key of await kit.store.list(folderOf(board))) {
     if (!key.endsWith('.json')) continue;
-    try {
-      const bytes = await kit.store.read(key);
-      if (bytes === undefined) continue;
-      const record = create(JSON.parse(new TextDecoder().decode(bytes)), Record);
-      if (key === descriptionKey(board, record.id)) records.push(record);
-      else unreadable.push(key);
-    } catch {
-      unreadable.push(key);
-    }
+    const bytes = await kit.store.read(key).catch((): Uint8Array => new Uint8Array(0));
+    if (bytes === undefined) continue;
+    const record = unseal(bytes, Record);
+    if (record !== undefined && key === descriptionKey(board, record.id)) records.push(record);
+    else unreadable.push(key);
   }
   return { records: records.sort((a, b) => a.date.localeCompare(b.date)), unreadable };
 }
@@ -128,7 +125,7 @@ export async function keepBackup(
     sizeBytes: bytes.length,
     sha256: digest,
   };
-  const description = new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`);
+  const description = seal(record);
   const parts = [
     [bytesKey(facts.board, id), bytes],
     [descriptionKey(facts.board, id), description],

@@ -1,17 +1,7 @@
 // What was learnt about a board and is worth keeping: where it is plugged in, how fast it comes, who it is.
-import {
-  array,
-  boolean,
-  create,
-  enums,
-  nullable,
-  number,
-  object,
-  optional,
-  string,
-  type Infer,
-} from 'superstruct';
+import { array, boolean, enums, nullable, number, object, optional, string, type Infer } from 'superstruct';
 import type { Resident } from '../firmware/passport.ts';
+import { seal, unseal } from '../kept.ts';
 import type { Kit } from './kit.ts';
 
 const Memory = object({
@@ -66,22 +56,17 @@ const keyOf = (board: string) => `boards/${board}.json`;
 /** Empty for a board that was never seen, and for a file that cannot be read: what is forgotten is measured again. */
 export async function recall(kit: Pick<Kit, 'store'>, board: string): Promise<BoardMemory> {
   const bytes = await kit.store.read(keyOf(board));
-  if (bytes === undefined) return {};
-  try {
-    return create(JSON.parse(new TextDecoder().decode(bytes)), Memory);
-  } catch {
-    return {};
-  }
+  return (bytes === undefined ? undefined : unseal(bytes, Memory)) ?? {};
 }
 
 export async function remember(kit: Pick<Kit, 'store'>, board: string, news: BoardMemory): Promise<void> {
   const whole = { ...(await recall(kit, board)), ...news };
-  await kit.store.write(keyOf(board), new TextEncoder().encode(`${JSON.stringify(whole, null, 2)}\n`));
+  await kit.store.write(keyOf(board), seal(whole));
 }
 
-/** First contact waits up to 10 s (a big reset capacitor rises slowly); later 3 times what was measured, 2 s at least. */
+/** First contact waits up to 10 s (a big reset capacitor rises slowly); later 3 times what was measured, from 2 s to 30 s. */
 export function appearTimeoutMs(measuredMs: number | undefined): number {
-  return measuredMs === undefined ? 10_000 : Math.max(2_000, 3 * measuredMs);
+  return measuredMs === undefined ? 10_000 : Math.min(Math.max(2_000, 3 * measuredMs), 30_000);
 }
 
 /** Of what lies at the flash's start now. A Katapult that talks CAN is nothing that a visit over USB can use. */

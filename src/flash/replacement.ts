@@ -3,7 +3,6 @@
 import {
   array,
   boolean,
-  create,
   enums,
   nullable,
   number,
@@ -16,6 +15,7 @@ import { OctopusError } from '../errors.ts';
 import type { Passport } from '../firmware/passport.ts';
 import { sha256 } from '../firmware/sha256.ts';
 import { equalBytes } from '../firmware/plan.ts';
+import { seal, unseal } from '../kept.ts';
 import type { Kit } from './kit.ts';
 import { FORCES, type FlashPlan } from './preflight.ts';
 
@@ -76,10 +76,7 @@ export async function openReplacement(
     ...facts,
   };
   await keepImage(kit, board.name, image.bytes);
-  await kit.store.write(
-    recordKey(board.name),
-    new TextEncoder().encode(`${JSON.stringify(record, null, 2)}\n`),
-  );
+  await kit.store.write(recordKey(board.name), seal(record));
 }
 
 /** May be done long before, while nothing waits for it. Throws `store-failed`. */
@@ -92,12 +89,7 @@ export async function keepImage(kit: StoreKit, board: string, bytes: Uint8Array)
 /** Undefined where nothing is owed, and where the record cannot be read. */
 export async function readReplacement(kit: StoreKit, board: string): Promise<Replacement | undefined> {
   const bytes = await kit.store.read(recordKey(board));
-  if (bytes === undefined) return undefined;
-  try {
-    return create(JSON.parse(new TextDecoder().decode(bytes)), Record);
-  } catch {
-    return undefined;
-  }
+  return bytes === undefined ? undefined : unseal(bytes, Record);
 }
 
 /** The record as it lies on the disk, whatever state it is in; empty where there is none. */

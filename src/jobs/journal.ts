@@ -2,7 +2,6 @@
 import {
   array,
   boolean,
-  create,
   enums,
   nullable,
   number,
@@ -12,6 +11,7 @@ import {
   string,
   type Infer,
 } from 'superstruct';
+import { seal, unseal } from '../kept.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Recorder, Step } from '../ports/recorder.ts';
 import type { Store } from '../ports/store.ts';
@@ -96,7 +96,7 @@ export class Journal implements Recorder {
 
   /** One after the other: two steps at once must not overtake each other on the way to the disk. */
   #write(): Promise<void> {
-    const bytes = encode(this.#pages);
+    const bytes = seal(this.#pages);
     const write = () => this.#kit.store.write(keyOf(this.#pages.board), bytes);
     const done = this.#writing.then(write, write);
     this.#writing = done;
@@ -110,12 +110,8 @@ export async function lastJob(
   board: string,
 ): Promise<JournalPages | undefined> {
   const bytes = await kit.store.read(keyOf(board));
-  if (bytes === undefined) return undefined;
-  try {
-    return create(JSON.parse(new TextDecoder().decode(bytes)), Pages);
-  } catch {
-    return undefined;
-  }
+  const pages = bytes === undefined ? undefined : unseal(bytes, Pages);
+  return pages?.board === board ? pages : undefined;
 }
 
 /** The journal of the board's last job as it lies on the disk, whatever state it is in; empty where there is none. */
@@ -134,12 +130,12 @@ export async function unfinishedJob(
 
 /** Notes that the lines of a dead job float again; what it did to the board stays on record. */
 export async function noteLinesFloated(kit: { readonly store: Store }, pages: JournalPages): Promise<void> {
-  await kit.store.write(keyOf(pages.board), encode({ ...pages, linesFloated: true }));
+  await kit.store.write(keyOf(pages.board), seal({ ...pages, linesFloated: true }));
 }
 
 /** Notes that the board of a dead job was looked at and needs nothing. */
 export async function noteSettled(kit: { readonly store: Store }, pages: JournalPages): Promise<void> {
-  await kit.store.write(keyOf(pages.board), encode({ ...pages, settled: true }));
+  await kit.store.write(keyOf(pages.board), seal({ ...pages, settled: true }));
 }
 
 /** Whether its process died in the middle of it, and no later start has settled that. */
@@ -189,7 +185,7 @@ async function noteOnLast(
   news: Pick<JournalPages, 'klipperStarted' | 'powerOn'>,
 ): Promise<void> {
   const pages = await lastJob(kit, board);
-  if (pages !== undefined) await kit.store.write(keyOf(board), encode({ ...pages, ...news }));
+  if (pages !== undefined) await kit.store.write(keyOf(board), seal({ ...pages, ...news }));
 }
 
 /** A line that a step leaves as it is does not appear in it. */
@@ -197,8 +193,4 @@ function given(levels: Readonly<Record<string, string | undefined>>): Record<str
   return Object.fromEntries(
     Object.entries(levels).flatMap(([line, level]) => (level === undefined ? [] : [[line, level]])),
   );
-}
-
-function encode(pages: JournalPages): Uint8Array {
-  return new TextEncoder().encode(`${JSON.stringify(pages)}\n`);
 }

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { klipperUnitOf } from '../../src/daemon/klipper-unit.ts';
+import { seal } from '../../src/kept.ts';
 import { forgeKlipper } from '../../src/virtual/forge.ts';
 import { SocketMoonraker } from '../support/socket-moonraker.ts';
 import { BOARD } from './house.ts';
@@ -85,7 +86,7 @@ function deadJob(): void {
   const startedAt = '2026-11-25T07:00:00.000Z';
   writeFileSync(
     join(folder, 'b.json'),
-    JSON.stringify({ job: 'j', method: 'octopus.flash', board: 'b', startedAt, endedAs: null, steps }),
+    seal({ job: 'j', method: 'octopus.flash', board: 'b', startedAt, endedAs: null, steps }),
   );
 }
 const pages = () =>

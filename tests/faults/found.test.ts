@@ -74,3 +74,13 @@ test('can0 is gone: nobody is asked to press a button', async () => {
   });
   expect([problems, deeds]).toEqual([[], []]);
 });
+
+test('a request that comes late: the toolhead comes before its owner does, who is told so and presses nothing', async () => {
+  const { problems, deeds, story } = await outcomeOf({
+    way: 'can ebb36',
+    fault: 'late',
+    at: ['out admin 2', 0],
+  });
+  expect([problems, deeds]).toEqual([[], []]);
+  expect(story.join('\n')).toMatch(/By hand now: .*\n.*nothing more is to be pressed/);
+});

@@ -6,6 +6,7 @@ import { recall, type BoardMemory } from '../../src/flash/board-memory.ts';
 import { chipIdOf, identityCard, learnChipId } from '../../src/flash/identity-card.ts';
 import { reset } from '../../src/flash/reset.ts';
 import { status } from '../../src/flash/status.ts';
+import { seal } from '../../src/kept.ts';
 import type { PrinterCanNode } from '../../src/ports/printer.ts';
 import type { UsbDeviceInfo } from '../../src/ports/usb.ts';
 import {
@@ -292,10 +293,7 @@ describe.each(BOARDS)('%s', (board) => {
 test('a reset teaches the chip as well, and a board that was replaced is not taken over in silence', async () => {
   const rig = await setUp({ uid: CHIP });
   const pulse = () => reset(rig.kit, { place: rig.place, confirm: [] }, () => {});
-  await rig.kit.store.write(
-    'boards/octopus-v1.1-f446.json',
-    Buffer.from(JSON.stringify({ busPath: '1-1.2', chipUid: OTHER })),
-  );
+  await rig.kit.store.write('boards/octopus-v1.1-f446.json', seal({ busPath: '1-1.2', chipUid: OTHER }));
   const { notes } = await pulse();
   expect(notes).toEqual([expect.stringContaining(`says chip ${CHIP}, the ROM of this board said ${OTHER}`)]);
   expect((await status(rig.kit, rig.place)).identity).toMatchObject({ chipId: OTHER, strangerOnUsb: CHIP });

@@ -25,7 +25,7 @@ export const KEYS: Readonly<Record<Kept | 'image' | 'copy', string>> = {
   lines: 'lines.json',
 };
 
-export const RECORDS: Readonly<Record<Kept, Json>> = {
+export const RECORDS: Readonly<Record<Kept, Json & object>> = {
   journal: {
     job: '0b3e4a52-8a0b-4a53-9a53-1d1f1c0b2a10',
     method: 'octopus.flash',
@@ -87,5 +87,5 @@ export const RECORDS: Readonly<Record<Kept, Json>> = {
     },
     lastGood: { backup: COPY_ID, withBootloader: false },
   },
-  lines: { [BOARD]: { boot0: 'gpio26', nrst: 'gpio19' } },
+  lines: { lines: { [BOARD]: { boot0: 'gpio26', nrst: 'gpio19' } } },
 };

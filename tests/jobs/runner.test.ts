@@ -174,6 +174,14 @@ test('a journal that cannot be read is no dead job', async () => {
   expect(await unfinishedJob(bench, BOARD)).toBeUndefined();
 });
 
+test('the journal of another board is none of this one', async () => {
+  await new Journal(bench, { id: 'j', method: 'm', board: 'other' }).before({ kind: 'enter' });
+  const bytes = await bench.store.read('journal/other.json');
+  await bench.store.write(`journal/${BOARD}.json`, bytes ?? new Uint8Array(0));
+  expect(await unfinishedJob(bench, BOARD)).toBeUndefined();
+  expect(await unfinishedJob(bench, 'other')).toMatchObject({ board: 'other' });
+});
+
 describe('Klipper that a job has left stopped', () => {
   const journal = (kinds: readonly ('stop-klipper' | 'start-klipper' | 'boot')[], extra = {}) => ({
     job: 'j',

@@ -8,6 +8,7 @@ import type { Phase } from '../../src/flash/report.ts';
 import { readReplacement } from '../../src/flash/replacement.ts';
 import { lastJob, isDead } from '../../src/jobs/journal.ts';
 import { startJob } from '../../src/jobs/runner.ts';
+import { seal } from '../../src/kept.ts';
 import { isOwed, repairBoard } from '../../src/methods/repair.ts';
 import { forgeKlipper, OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import type { BenchOptions } from '../../src/virtual/bench.ts';
@@ -165,12 +166,9 @@ test('a board with another chip in its place is not written to', async () => {
   // Katapult tells the chip's id by its USB serial; of a ROM nobody learns it.
   const rig = await torn({ state: 'katapult' });
   const record = await rig.bench.store.read(`replacements/${rig.place.board.name}.json`);
-  const told = JSON.parse(new TextDecoder().decode(record));
+  const { seal: _seal, ...told } = JSON.parse(new TextDecoder().decode(record));
   const other = { ...told, chipUid: '0123456789abcdef01234567' };
-  await rig.bench.store.write(
-    `replacements/${rig.place.board.name}.json`,
-    new TextEncoder().encode(JSON.stringify(other)),
-  );
+  await rig.bench.store.write(`replacements/${rig.place.board.name}.json`, seal(other));
   const before = wholeFlash(rig);
   expect(await repairBoard(rig.bench, rig.place)).toMatchObject({
     kind: 'needs',
@@ -260,7 +258,7 @@ test('a power device that was left off is switched on', async () => {
     steps: [{ atMs: 1, kind: 'power', device: 'heaters', state: 'off' }],
   };
   const key = `journal/${rig.place.board.name}.json`;
-  await rig.bench.store.write(key, new TextEncoder().encode(JSON.stringify(journal)));
+  await rig.bench.store.write(key, seal(journal));
   expect(await isOwed(rig.bench, rig.place)).toBe(true);
   expect(await repairBoard(rig.bench, rig.place)).toEqual({ kind: 'nothing' });
   expect(rig.bench.printer.power.get('heaters')).toBe('on');
@@ -311,7 +309,7 @@ test('a toolhead that had nothing to run stays in the Katapult in which a dead j
       { atMs: 2, kind: 'enter' },
     ],
   };
-  await rig.bench.store.write('journal/ebb.json', new TextEncoder().encode(JSON.stringify(journal)));
+  await rig.bench.store.write('journal/ebb.json', seal(journal));
   expect(await repairBoard(rig.bench, place)).toEqual({ kind: 'nothing' });
   await rig.bench.settle();
   expect(ours.running.kind).toBe('katapult');
