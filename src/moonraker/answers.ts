@@ -38,5 +38,7 @@ export function textsAt(answer: Answer, key: string): readonly string[] {
 
 function odd(path: readonly string[], value: unknown) {
   const shown = value === undefined ? 'nothing' : JSON.stringify(value).slice(0, 60);
-  return unreachable(`Moonraker answers ${shown} for ${path.join('.')}`, path.join('.'));
+  // A name in it may be the printer's own, and as long as somebody likes.
+  const place = path.join('.').slice(0, 100);
+  return unreachable(`Moonraker answers ${shown} for ${place}`, place);
 }

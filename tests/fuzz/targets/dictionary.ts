@@ -101,4 +101,4 @@ function readAgain(bytes: Uint8Array): DictionaryContents | undefined {
 const isObject = (value: unknown): value is Record<string, unknown> =>
   Object.prototype.toString.call(value) === '[object Object]';
 
-const show = (value: unknown) => (JSON.stringify(value) ?? 'none').slice(0, 300);
+const show = (value: unknown) => written(value).slice(0, 300);

@@ -79,6 +79,8 @@ test('a changed lock file: its packages are installed before the daemon runs', a
 test('a changed lock file whose packages cannot be had: the version before runs', async () => {
   site.source.release('v0.3.0', { 'package.json': version('0.3.0'), 'package-lock.json': locked('0.3.0') });
   await updateManager(site, 'refresh');
+  // Nor are they in the unit's own cache.
+  await site.vm.said('sudo rm -rf /var/cache/octopus-flasher/npm');
   site.remotes.cutOff = 'npm';
   await restartedAs(site, '0.2.0', () => updateManager(site, 'client'));
   expect(await describedAs(site)).toBe('v0.3.0');
