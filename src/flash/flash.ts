@@ -76,7 +76,7 @@ export async function carryOut(
   watch.begin('printer');
   // Of a node that printer.cfg does not name Klipper's host knows no version.
   const isNamed = order.place.can === undefined || order.place.section !== undefined;
-  const printer = await awaitPrinter(kit, isNamed ? expected.version : null);
+  const printer = await awaitPrinter(kit, isNamed ? expected.version : null, watch);
   const result = finished(plan, written, boot, printer, watch);
   await remember(kit, order.place.board.name, flashMemory(kit, plan, result, written, before)).catch(
     (error: unknown) =>

@@ -44,8 +44,9 @@ export async function withKlipperStopped<T>(
     await kit.printer.startKlipper().catch(async (error: unknown) => {
       // On record that it is still stopped: the next start of the daemon starts it.
       await kit.recorder.before({ kind: 'stop-klipper' }).catch(() => {});
+      watch.klipperDown = `Klipper could not be started: ${asOctopusError(error).message}`;
       watch.note(
-        `Klipper could not be started: ${asOctopusError(error).message}. Start it by hand, or wait: the daemon starts it when Moonraker is back.`,
+        `${watch.klipperDown}. Start it by hand, or wait: the daemon starts it when Moonraker is back.`,
       );
     });
   }

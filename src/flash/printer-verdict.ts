@@ -3,6 +3,7 @@
 import { asOctopusError } from '../errors.ts';
 import type { PrinterVerdict } from '../ports/printer.ts';
 import type { Kit } from './kit.ts';
+import type { Stopwatch } from './stopwatch.ts';
 
 export interface PrinterOutcome {
   readonly printer: PrinterVerdict['state'];
@@ -15,7 +16,10 @@ const VERDICT_TIMEOUT_MS = 100_000;
 export async function awaitPrinter(
   kit: Pick<Kit, 'printer'>,
   version: string | null,
+  { klipperDown }: Pick<Stopwatch, 'klipperDown'>,
 ): Promise<PrinterOutcome> {
+  // Nobody starts it while this job is waited for, and an update of this very program may be waiting.
+  if (klipperDown !== undefined) return { printer: 'not_ready', printerReason: klipperDown };
   try {
     const verdict = await kit.printer.verdict(VERDICT_TIMEOUT_MS);
     if (verdict.state === 'not_ready') return { printer: 'not_ready', printerReason: verdict.reason };

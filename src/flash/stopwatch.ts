@@ -7,6 +7,8 @@ export class Stopwatch {
   readonly notes: string[] = [];
   /** In words, for the error that may come; undefined as long as nothing was touched. */
   onBoard: string | undefined;
+  /** Why Klipper, which the walk had stopped, stands still at its end. */
+  klipperDown: string | undefined;
   readonly #clock: Clock;
   readonly #report: Report;
   readonly #startedAt: number;

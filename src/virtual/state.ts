@@ -94,12 +94,16 @@ const KLIPPER_AT_LEAST_BYTES = 42 * 1024;
  * that takes "not mine" for "erased" meets them.
  */
 function scatterJunk(flash: FlashMemory): void {
-  const random = randomFrom(7, 'junk');
   const sectors = flash.mcu.sectors;
-  for (const sector of sectors.slice(Math.ceil(sectors.length / 2))) {
-    const junk = Uint8Array.from({ length: 0x3000 }, () => random() & 0xff);
-    flash.load(sector.address, junk);
-  }
+  for (const [index, { address }] of sectors.slice(Math.ceil(sectors.length / 2)).entries())
+    flash.load(address, junkOf(index));
+}
+
+const junk: Uint8Array[] = [];
+
+function junkOf(index: number): Uint8Array {
+  const random = randomFrom(7 + index, 'junk');
+  return (junk[index] ??= Uint8Array.from({ length: 0x3000 }, () => random() & 0xff));
 }
 
 /** An H7 programs whole words only, so the last one is filled up with 0xFF. */

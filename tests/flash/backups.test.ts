@@ -1,6 +1,7 @@
 // Copies of a board: taken, kept once, listed, refused when damaged, and put back bit by bit.
 import { describe, expect, test } from '@jest/globals';
 import { listBackups, readBackup, readRecords } from '../../src/flash/backup.ts';
+import { seal } from '../../src/kept.ts';
 import { forgeKatapult, forgeStockBootloader, OLD_KLIPPER } from '../../src/virtual/forge.ts';
 import {
   BOARDS,
@@ -121,8 +122,8 @@ describe('refused', () => {
       'unknown-backup',
       async (rig, id) => {
         const key = `backups/${boardOf(rig)}/${id.slice(0, 6)}000000.json`;
-        const text = JSON.stringify({ ...(await readBackup(rig.kit, boardOf(rig), id)).record });
-        await rig.kit.store.write(key, new TextEncoder().encode(text.replace(id, `${id.slice(0, 6)}000000`)));
+        const { record } = await readBackup(rig.kit, boardOf(rig), id);
+        await rig.kit.store.write(key, seal({ ...record, id: `${id.slice(0, 6)}000000` }));
         return id.slice(0, 6);
       },
     ],
@@ -157,7 +158,11 @@ describe('refused', () => {
       'of another chip',
       'wrong-mcu',
       async (rig, id) => {
-        await editRecord(rig, id, (text) => text.replace('stm32f446xx', 'stm32f407xx'));
+        const { record } = await readBackup(rig.kit, boardOf(rig), id);
+        await rig.kit.store.write(
+          `backups/${boardOf(rig)}/${id}.json`,
+          seal({ ...record, mcu: 'stm32f407xx' }),
+        );
         return id;
       },
     ],

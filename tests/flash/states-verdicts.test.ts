@@ -1,5 +1,6 @@
 // The two verdicts after a boot: the board's, which can fail the job, and the printer's, which cannot.
 import { describe, expect, test } from '@jest/globals';
+import { OctopusError } from '../../src/errors.ts';
 import { flash } from '../../src/flash/flash.ts';
 import type { Phase } from '../../src/flash/report.ts';
 import { expectSafe, flashBytes, klipperFor, orderFor, setUp, type TestBench } from '../support/bench.ts';
@@ -104,4 +105,30 @@ describe('what the verdicts say', () => {
     expect(result.notes).toContainEqual(expect.stringMatching(/Start it by hand/));
     rig.bench.dispose();
   });
+});
+
+test('Klipper could not be started again: the flash is done, says why it stands still, and waits for nobody', async () => {
+  const rig = await setUp();
+  const { printer } = rig.bench;
+  const start = printer.startKlipper.bind(printer);
+  printer.startKlipper = async () => {
+    throw new OctopusError('printer-unreachable', 'Moonraker is being updated', { advice: 'Wait for it.' });
+  };
+  let asked = 0;
+  const verdict = printer.verdict.bind(printer);
+  printer.verdict = (timeoutMs) => {
+    asked += 1;
+    return verdict(timeoutMs);
+  };
+  expect(await flashBytes(rig, klipperFor(rig))).toMatchObject({
+    state: 'done',
+    verified: true,
+    printer: 'not_ready',
+    printerReason: expect.stringMatching(/could not be started: Moonraker is being updated/),
+    notes: expect.arrayContaining([expect.stringMatching(/Start it by hand/)]),
+  });
+  expect(asked).toBe(0);
+  await start();
+  expectSafe(rig);
+  rig.bench.dispose();
 });

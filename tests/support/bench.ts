@@ -59,17 +59,20 @@ function portsOf({
   return { can, clock, gpio, locks, printer, serial, store, usb };
 }
 
+/** Forging one takes longer than flashing it. */
+const forged = new Map<string, Uint8Array>();
+
 /** A Klipper for this board, behind its bootloader unless told otherwise. */
 export function klipperFor(
   { place }: Pick<TestBench, 'place'>,
   options: Partial<ForgeKlipper> = {},
 ): Uint8Array {
-  return forgeKlipper({
-    mcu: place.board.mcu.name,
-    linkAddress: place.board.applicationAddress,
-    version: 'v0.13.0-1-gabcdef0',
-    ...options,
-  });
+  const { mcu, applicationAddress } = place.board;
+  const build = { mcu: mcu.name, linkAddress: applicationAddress, version: 'v0.13.0-1-gabcdef0', ...options };
+  const key = JSON.stringify(build);
+  const image = forged.get(key) ?? forgeKlipper(build);
+  forged.set(key, image);
+  return image.slice();
 }
 
 export function orderFor(
