@@ -1,6 +1,6 @@
 // What a dead job has left on a board, brought to an end: octopus.repair, and what a daemon does when it starts.
 // Nothing is believed: a board that runs is left alone, and the chip's own content says what is still to be written.
-import { asOctopusError } from '../errors.ts';
+import { OctopusError, asOctopusError } from '../errors.ts';
 import { isBootloader } from '../firmware/boot-rules.ts';
 import { sectorsOf } from '../firmware/plan.ts';
 import type { Board } from '../boards/types.ts';
@@ -16,7 +16,13 @@ import type { Kit } from './kit.ts';
 import { cutOffMemory, isBeforeApplication } from './last-good.ts';
 import type { VisitOrder } from './place.ts';
 import { estimateMs, type FlashPlan } from './preflight.ts';
-import { closeReplacement, readImageOf, readReplacement, type Replacement } from './replacement.ts';
+import {
+  closeReplacement,
+  isReplacementOpen,
+  readImageOf,
+  readReplacement,
+  type Replacement,
+} from './replacement.ts';
 import type { FlashResult, Report } from './report.ts';
 import { reset } from './reset.ts';
 import { planOfBackup } from './restore-plan.ts';
@@ -55,7 +61,8 @@ export async function repair(
     const replacement = await readReplacement(kit, name);
     const kind = await kindOnUsb(kit, place, order.mayBeInBootloader);
     const vouched = { place, confirm: vouch(order.confirm, kind) };
-    if (replacement === undefined) {
+    const isLost = replacement === undefined && (await isReplacementOpen(kit, name));
+    if (replacement === undefined && !isLost) {
       if (!order.mayBeInBootloader || !(await isInBootloader(kit, place, kind, signal)))
         return { kind: 'nothing' };
       const isReleased = await release(kit, vouched, report, watch, signal);
@@ -63,12 +70,25 @@ export async function repair(
     }
     const what = await whatRuns(kit, vouched, kind, watch, signal);
     if (what !== undefined) {
-      await remember(kit, name, cutOffMemory(place.board, replacement));
+      if (replacement !== undefined) await remember(kit, name, cutOffMemory(place.board, replacement));
       await closeReplacement(kit, name);
       return { kind: 'runs', what };
     }
+    if (replacement === undefined) throw lostRecord(place.board, watch);
     return await finish(kit, vouched, replacement, watch, signal);
   });
+}
+
+function lostRecord({ name }: Board, watch: Stopwatch): OctopusError {
+  watch.onBoard = 'Its firmware may be half-written.';
+  return new OctopusError(
+    'backup-damaged',
+    `a flash of ${name} did not come to its end, and what was being written cannot be read any more`,
+    {
+      place: `replacements/${name}.json`,
+      advice: 'Flash the board again (octopus flash), or put a backup back (octopus restore).',
+    },
+  );
 }
 
 /** The same walk as the flash that was begun; what is written already is found on the chip and not written again. */

@@ -92,6 +92,11 @@ export async function readReplacement(kit: StoreKit, board: string): Promise<Rep
   return bytes === undefined ? undefined : unseal(bytes, Record);
 }
 
+/** Whether something is owed, though the record may not say what. */
+export async function isReplacementOpen(kit: StoreKit, board: string): Promise<boolean> {
+  return (await kit.store.read(recordKey(board))) !== undefined;
+}
+
 /** The record as it lies on the disk, whatever state it is in; empty where there is none. */
 export async function replacementText(kit: StoreKit, board: string): Promise<string> {
   return new TextDecoder().decode(await kit.store.read(recordKey(board)));

@@ -36,43 +36,64 @@ export const lockOf = (board: string) => `board:${board}`;
  */
 export async function startJob<R extends object>(kit: JobKit, order: JobOrder<R>): Promise<RunningJob<R>> {
   const unlock = await kit.locks.acquire(lockOf(order.board));
-  const id = randomUUID();
-  let job = newJob(id, order.method, order.board);
-  const change = (what: JobChange) => (job = advance(job, what));
-  const journal = new Journal(kit, job);
+  const course = new Course(newJob(randomUUID(), order.method, order.board));
   const abort = new AbortController();
-  const report: Report = (event) => {
-    const told = change({ kind: 'told', event }).events.at(-1);
-    if (told !== undefined) order.onEvent?.(told, job);
-  };
-  change({ kind: 'started' });
-  const ended = (async () => {
-    try {
-      const result = await order.work({ ...kit, recorder: journal }, report, abort.signal);
-      change({ kind: 'ended', result });
-      return result;
-    } catch (thrown) {
-      const error = asOctopusError(thrown);
-      change({ kind: 'failed', error });
-      throw error;
-    } finally {
-      // The lines float and Klipper runs by now: a journal that cannot be closed must not turn success into failure.
-      await journal.close(endingOf(job)).catch(() => {});
-      await unlock();
-    }
-  })();
+  const ended = carryOut(kit, order, course, abort.signal, unlock);
   // Who waits for it gets the error from the promise; nobody waiting is no fault of the process.
   ended.catch(() => {});
+  const { id } = course.job;
+  // Kept long after its end: nothing in here may hold the order, whose work has the image.
   return {
     id,
-    view: () => job,
-    eventsAfter: (n) => eventsAfter(job, n),
+    view: () => course.job,
+    eventsAfter: (n) => eventsAfter(course.job, n),
     cancel: () => {
-      change({ kind: 'cancel-asked' });
+      course.change({ kind: 'cancel-asked' });
       abort.abort();
     },
     ended,
   };
+}
+
+/** The job as it stands. */
+class Course {
+  job: Job;
+
+  constructor(job: Job) {
+    this.job = job;
+  }
+
+  change(what: JobChange): Job {
+    return (this.job = advance(this.job, what));
+  }
+}
+
+async function carryOut<R extends object>(
+  kit: JobKit,
+  order: JobOrder<R>,
+  course: Course,
+  signal: AbortSignal,
+  unlock: () => Promise<void>,
+): Promise<R> {
+  const journal = new Journal(kit, course.job);
+  const report: Report = (event) => {
+    const told = course.change({ kind: 'told', event }).events.at(-1);
+    if (told !== undefined) order.onEvent?.(told, course.job);
+  };
+  course.change({ kind: 'started' });
+  try {
+    const result = await order.work({ ...kit, recorder: journal }, report, signal);
+    course.change({ kind: 'ended', result });
+    return result;
+  } catch (thrown) {
+    const error = asOctopusError(thrown);
+    course.change({ kind: 'failed', error });
+    throw error;
+  } finally {
+    // The lines float and Klipper runs by now: a journal that cannot be closed must not turn success into failure.
+    await journal.close(endingOf(course.job)).catch(() => {});
+    await unlock();
+  }
 }
 
 function endingOf(job: Job): 'done' | 'failed' | 'cancelled' {

@@ -1,10 +1,12 @@
 // octopus.repair, and the same as every start of the daemon does it: what a dead job has left undone at a board.
-import { asOctopusError, type OctopusError } from '../errors.ts';
+import { OctopusError, asOctopusError } from '../errors.ts';
+import { recall } from '../flash/board-memory.ts';
 import type { Kit } from '../flash/kit.ts';
 import type { BoardPlace, VisitOrder } from '../flash/place.ts';
 import { repair as carryOut, type RepairOutcome } from '../flash/repair.ts';
-import { readReplacement } from '../flash/replacement.ts';
+import { isReplacementOpen } from '../flash/replacement.ts';
 import type { Report } from '../flash/report.ts';
+import { usbKind } from '../flash/watch-usb.ts';
 import {
   lastJob,
   leftInBootloader,
@@ -72,7 +74,7 @@ export async function isOwed(kit: JobKit, place: BoardPlace): Promise<boolean> {
   const last = await lastJob(kit, place.board.name);
   if (last !== undefined && (leftInBootloader(last) || leftKlipperStopped(last))) return true;
   if (last !== undefined && leftPowerOff(last) !== undefined) return true;
-  return (await readReplacement(kit, place.board.name)) !== undefined;
+  return isReplacementOpen(kit, place.board.name);
 }
 
 /**
@@ -90,8 +92,9 @@ export async function repairBoard(
   await floatLines(kit, place.pins, name);
   const last = await lastJob(kit, name);
   const outcome = await mend(kit, place, last, runJob);
-  if (last !== undefined) await giveBack(kit, name, outcome);
-  return outcome;
+  if (last === undefined) return outcome;
+  const trouble = await giveBack(kit, place, outcome);
+  return trouble === undefined ? outcome : { kind: 'needs', error: trouble };
 }
 
 async function mend(
@@ -101,7 +104,7 @@ async function mend(
   runJob: () => Promise<object>,
 ): Promise<StartOutcome> {
   const { name } = place.board;
-  const isOpen = (await readReplacement(kit, name)) !== undefined;
+  const isOpen = await isReplacementOpen(kit, name);
   if (!isOpen && (last === undefined || !leftInBootloader(last))) return { kind: 'nothing' };
   try {
     const answer = await runJob();
@@ -117,25 +120,64 @@ async function mend(
 
 /**
  * What a dead job has taken from the printer, where the repair was no job that gave it back. Under the board's lock: never
- * in the middle of a job, which needs Klipper stopped and starts it at its end.
+ * in the middle of a job, which needs Klipper stopped and starts it at its end. Klipper runs, whatever becomes of the power.
+ * Returns why the power stays off. Throws `printer-unreachable`.
  */
-async function giveBack(kit: JobKit, name: string, outcome: StartOutcome): Promise<void> {
+async function giveBack(
+  kit: JobKit,
+  place: BoardPlace,
+  outcome: StartOutcome,
+): Promise<OctopusError | undefined> {
+  const { name } = place.board;
   const unlock = await kit.locks.acquire(lockOf(name));
   try {
     const last = await lastJob(kit, name);
-    if (last === undefined) return;
-    const device = leftPowerOff(last);
-    // A board that is still in DFU mode would heat at once.
-    if (device !== undefined && outcome.kind !== 'needs') {
-      await kit.printer.setPower(device, 'on');
-      await notePowerOn(kit, name);
+    if (last === undefined) return undefined;
+    try {
+      return await givePower(kit, place, leftPowerOff(last), outcome);
+    } finally {
+      if (leftKlipperStopped(last)) {
+        await kit.printer.startKlipper();
+        await noteKlipperStarted(kit, name);
+      }
     }
-    if (!leftKlipperStopped(last)) return;
-    await kit.printer.startKlipper();
-    await noteKlipperStarted(kit, name);
   } finally {
     await unlock();
   }
+}
+
+/** A board that is still in DFU mode would heat at once. */
+async function givePower(
+  kit: JobKit,
+  place: BoardPlace,
+  device: string | undefined,
+  outcome: StartOutcome,
+): Promise<OctopusError | undefined> {
+  if (device === undefined || outcome.kind === 'needs') return undefined;
+  if (await mayBeInRom(kit, place)) return heatsAtOnce(place, device);
+  await kit.printer.setPower(device, 'on');
+  await notePowerOn(kit, place.board.name);
+  return undefined;
+}
+
+/** Where nobody knows at which port the board is, a ROM at any port may be it. */
+async function mayBeInRom(kit: JobKit, place: BoardPlace): Promise<boolean> {
+  const busPath = (await recall(kit, place.board.name)).busPath ?? place.busPath;
+  return (await kit.usb.list()).some(
+    (seen) => usbKind(seen) === 'romDfu' && (busPath === undefined || seen.busPath === busPath),
+  );
+}
+
+function heatsAtOnce({ board: { name } }: BoardPlace, device: string): OctopusError {
+  return new OctopusError(
+    'no-boot',
+    `the power device "${device}" stays off: what may be ${name} is in DFU mode, and would heat at once`,
+    {
+      place: 'DFU mode',
+      advice:
+        'Press its reset button, then octopus repair; or switch the power on when it is out of DFU mode.',
+    },
+  );
 }
 
 async function bareJob(kit: JobKit, place: BoardPlace, report: Report): Promise<RepairAnswer> {

@@ -9,15 +9,25 @@ interface Found {
   readonly fault: string;
   /** What happens at the moment, and and at the how manieth of those that are alike, from 0. */
   readonly at: readonly [what: string, index: number];
+  /** So many moments later. Default 0. */
+  readonly later?: number;
 }
 
-async function outcomeOf({ way: name, fault, at: [what, index] }: Found) {
+async function outcomeOf({ way: name, fault, at: [what, index], later = 0 }: Found) {
   const way = wayByName(name);
   const alike = (await rehearse(way)).filter((moment) => moment.what === what);
   const moment = alike.at(index);
   if (moment === undefined) throw new Error(`${name} has no "${what}" number ${index}`);
-  return tryCase({ way, fault: faultByName(fault), n: moment.n });
+  return tryCase({ way, fault: faultByName(fault), n: moment.n + later });
 }
+
+test.each(['dfuse f446', 'dfuse h723'])(
+  '%s: the host loses its power as soon as the first erase has begun: what is owed was on the disk before',
+  async (way) => {
+    const { problems, story } = await outcomeOf({ way, fault: 'host-power', at: ['erase', 0], later: 1 });
+    expect([problems, story]).toEqual([[], expect.arrayContaining(['start: finished'])]);
+  },
+);
 
 test('killed when the start of Klipper was on record and not yet asked for: it is started', async () => {
   const { problems, story } = await outcomeOf({

@@ -17,6 +17,7 @@ const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   moonraker: async () => (await import('./targets/moonraker.ts')).moonraker,
   'moonraker-status': async () => (await import('./targets/moonraker-status.ts')).moonrakerStatus,
   'local-socket': async () => (await import('./targets/local-socket.ts')).localSocket,
+  repair: async () => (await import('./targets/repair.ts')).repairFiles,
   records: async () => (await import('./targets/records.ts')).records,
 };
 

@@ -1,4 +1,6 @@
 // Jobs on a board: one at a time, every step on disk before it is done, the lock free at every end.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { OctopusError } from '../../src/errors.ts';
 import {
@@ -235,4 +237,25 @@ describe('Klipper that a job has left stopped', () => {
     const { steps } = journal(['start-klipper']);
     expect(leftPowerOff({ ...power(), steps: [...power('off', 'on').steps, ...steps] })).toBeUndefined();
   });
+});
+
+test('a job that has ended keeps nothing of its work: the book has twenty of them, each image may have megabytes', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  const begin = async () => {
+    const image = new Uint8Array(1 << 20);
+    const job = await startJob(bench, {
+      ...order(async () => ({ first: image[0] })),
+      onEvent: () => image.at(0),
+    });
+    await job.ended;
+    return { job, image: new WeakRef(image) };
+  };
+  const { job, image } = await begin();
+  for (let turn = 0; turn < 10 && image.deref() !== undefined; turn++) {
+    await new Promise((resolve) => setImmediate(resolve));
+    if (typeof collect === 'function') collect();
+  }
+  expect(image.deref()).toBeUndefined();
+  expect(job.view()).toMatchObject({ state: 'done', result: { first: 0 } });
 });

@@ -162,6 +162,47 @@ test('image and backup are both gone: it says what to do, and says it again', as
   rig.bench.dispose();
 });
 
+describe('one digit of the record has changed on the disk: nothing is written by it', () => {
+  async function spoil(rig: TestBench): Promise<void> {
+    const key = `replacements/${rig.place.board.name}.json`;
+    const text = new TextDecoder().decode(await rig.bench.store.read(key));
+    // 0x08008000 has become 0x08000000, where the bootloader lies.
+    const other = text.replace('"address": 134250496', '"address": 134217728');
+    expect(other).not.toBe(text);
+    await rig.bench.store.write(key, new TextEncoder().encode(other));
+  }
+
+  test('the board does not run: it says what to do, and a flash mends it', async () => {
+    const rig = await torn({});
+    await spoil(rig);
+    const before = wholeFlash(rig);
+    for (let start = 0; start < 2; start++) {
+      expect(await isOwed(rig.bench, rig.place)).toBe(true);
+      expect(await repairBoard(rig.bench, rig.place)).toMatchObject({
+        kind: 'needs',
+        error: { code: 'backup-damaged', advice: expect.stringContaining('octopus flash') },
+      });
+      expectSafe(rig);
+    }
+    expect(wholeFlash(rig).equals(before)).toBe(true);
+    expect(await flashJob(rig, rig.place, klipperFor(rig), 'write', () => {})).toBe('done');
+    await expectPaid(rig);
+  });
+
+  test('the board runs: nothing is owed', async () => {
+    const rig = await torn({});
+    await spoil(rig);
+    rig.bench.powerCut();
+    const theirs = klipperFor(rig, { version: 'v0.14.0-theirs', seed: 9 });
+    rig.bench.flash.load(rig.place.board.applicationAddress, theirs);
+    await rig.bench.clock.sleep(1000);
+    rig.bench.powerOn();
+    await rig.bench.settle();
+    expect(await repairBoard(rig.bench, rig.place)).toEqual({ kind: 'runs' });
+    await expectPaid(rig);
+  });
+});
+
 test('a board with another chip in its place is not written to', async () => {
   // Katapult tells the chip's id by its USB serial; of a ROM nobody learns it.
   const rig = await torn({ state: 'katapult' });
@@ -246,23 +287,63 @@ describe('a job that died without having written anything', () => {
   });
 });
 
-test('a power device that was left off is switched on', async () => {
-  const rig = await setUpKnown();
-  rig.bench.printer.power.set('heaters', 'off');
-  const journal = {
-    job: 'x',
-    method: 'octopus.flash',
-    board: rig.place.board.name,
-    startedAt: '2026-01-05T00:00:00.000Z',
-    endedAs: null,
-    steps: [{ atMs: 1, kind: 'power', device: 'heaters', state: 'off' }],
-  };
-  const key = `journal/${rig.place.board.name}.json`;
-  await rig.bench.store.write(key, seal(journal));
-  expect(await isOwed(rig.bench, rig.place)).toBe(true);
-  expect(await repairBoard(rig.bench, rig.place)).toEqual({ kind: 'nothing' });
-  expect(rig.bench.printer.power.get('heaters')).toBe('on');
-  await expectPaid(rig);
+describe('a power device that was left off', () => {
+  /** As a job leaves it that died before it could switch it on and start Klipper. */
+  async function leftOff(rig: TestBench): Promise<void> {
+    const journal = {
+      job: 'x',
+      method: 'octopus.flash',
+      board: rig.place.board.name,
+      startedAt: '2026-01-05T00:00:00.000Z',
+      endedAs: null,
+      steps: [
+        { atMs: 1, kind: 'stop-klipper' },
+        { atMs: 2, kind: 'power', device: 'heaters', state: 'off' },
+      ],
+    };
+    const key = `journal/${rig.place.board.name}.json`;
+    await rig.bench.store.write(key, seal(journal));
+    await rig.bench.printer.stopKlipper();
+    expect(await isOwed(rig.bench, rig.place)).toBe(true);
+  }
+
+  test('is switched on', async () => {
+    const rig = await setUpKnown();
+    rig.bench.printer.power.set('heaters', 'off');
+    await leftOff(rig);
+    expect(await repairBoard(rig.bench, rig.place)).toEqual({ kind: 'nothing' });
+    expect(rig.bench.printer.power.get('heaters')).toBe('on');
+    await expectPaid(rig);
+  });
+
+  test("and is Moonraker's no more: Klipper runs all the same", async () => {
+    const rig = await setUpKnown();
+    await leftOff(rig);
+    await expect(repairBoard(rig.bench, rig.place)).rejects.toMatchObject({ code: 'printer-unreachable' });
+    expectSafe(rig);
+    expect(rig.bench.locks.holds(`board:${rig.place.board.name}`)).toBe(false);
+    rig.bench.dispose();
+  });
+
+  test('stays off while a board is in DFU mode that may be this one: nobody knows its port any more', async () => {
+    const rig = await setUp();
+    rig.bench.printer.power.set('heaters', 'off');
+    const away = rig.bench.addDevice({ busPath: '1-9', vendorId: 0x0483, productId: 0xdf11 });
+    await rig.bench.clock.sleep(1000);
+    await leftOff(rig);
+    const place = { ...rig.place, pins: undefined };
+    const outcome = await repairBoard(rig.bench, place);
+    expect(outcome).toMatchObject({ kind: 'needs', error: { code: 'no-boot', place: 'DFU mode' } });
+    expect(rig.bench.printer.power.get('heaters')).toBe('off');
+    expectSafe(rig);
+    // It is on record still, and the next start gives it its power.
+    away();
+    await rig.bench.clock.sleep(1000);
+    expect(await isOwed(rig.bench, place)).toBe(true);
+    expect(await repairBoard(rig.bench, place)).toEqual({ kind: 'nothing' });
+    expect(rig.bench.printer.power.get('heaters')).toBe('on');
+    await expectPaid(rig);
+  });
 });
 
 test('a toolhead whose Katapult lost its power: finished over CAN', async () => {

@@ -77,7 +77,7 @@ function foreign(random: Random, record: Json): Uint8Array {
   return isObject(other) ? seal(other) : Buffer.from(JSON.stringify(other) ?? '');
 }
 
-function spoilt(random: Random, record: Json & object): Uint8Array {
+export function spoilt(random: Random, record: Json & object): Uint8Array {
   const whole = seal(record);
   switch (random.below(5)) {
     case 0:
