@@ -2,6 +2,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { boardByName } from '../../src/boards/boards.ts';
 import { flash } from '../../src/flash/flash.ts';
+import { recognizeAt } from '../../src/firmware/recognize.ts';
 import { preflight } from '../../src/flash/preflight.ts';
 import { restore } from '../../src/flash/restore.ts';
 import { takeBackup } from '../../src/flash/take-backup.ts';
@@ -127,6 +128,32 @@ test('two toolheads at once on a bus: the second is told to wait, and Klipper ru
   expect(second).toMatchObject({ code: 'busy' });
   expect(await first).toMatchObject({ state: 'done', verified: true });
   expectSafe(rig);
+  rig.bench.dispose();
+});
+
+test('firmware that nobody recognises ran a moment ago: nothing was written, so it runs again', async () => {
+  const rig = await setUpNode('btt-ebb36-v1.2');
+  const { applicationAddress } = rig.at.board;
+  // Its dictionary is packed in a way that no reader of ours knows.
+  const bytes = rig.node.flash.peek(applicationAddress, 96 * 1024).slice();
+  for (let at = bytes.indexOf(0x78); at >= 0; at = bytes.indexOf(0x78, at + 1))
+    if (bytes[at + 1] === 0xda) bytes[at + 1] = 0x00;
+  rig.node.flash.load(applicationAddress, bytes);
+  expect(recognizeAt(bytes, applicationAddress).damage).not.toBeNull();
+  const { store } = rig.bench;
+  const write = store.write.bind(store);
+  store.write = async (key, content) => {
+    store.failWrites = key.startsWith('backups/');
+    return write(key, content);
+  };
+  const notes: string[] = [];
+  const order = { ...orderFor(rig, imageFor(rig)), place: rig.at };
+  const failure = await failureOf(
+    flash(rig.kit, order, (event) => void (event.kind === 'note' && notes.push(event.text))),
+  );
+  expect(failure).toMatchObject({ code: 'store-failed', onBoard: expect.stringMatching(/not changed/) });
+  // It was let go, without a word that it stays in its bootloader.
+  expect(notes).toEqual([]);
   rig.bench.dispose();
 });
 
