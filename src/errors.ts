@@ -15,10 +15,15 @@ const OUTCOME_OF = {
   'bad-parameter': 'usage',
   'bad-config': 'usage',
   'unknown-backup': 'usage',
+  'unknown-profile': 'usage',
+  'no-tree': 'usage',
   'unknown-job': 'usage',
   'unknown-method': 'usage',
   'file-unreadable': 'usage',
   // --- refused by a guard, nothing erased
+  'config-dropped': 'refused',
+  'tree-half-updated': 'refused',
+  'wrong-build': 'refused',
   'image-empty': 'refused',
   'image-truncated': 'refused',
   'image-foreign': 'refused',
@@ -42,7 +47,10 @@ const OUTCOME_OF = {
   'not-read-protected': 'refused',
   // --- somebody else is at it
   busy: 'busy',
+  'build-busy': 'busy',
   // --- failed
+  'tools-missing': 'failed',
+  'build-failed': 'failed',
   'no-daemon': 'failed',
   'no-hardware': 'failed',
   'no-device': 'failed',

@@ -27,6 +27,9 @@ export const OptionBytesStruct = object({
   pcropBit: nullable(integer()),
 });
 
+/** As a Kconfig file has it, without `CONFIG_`: `MACH_STM32=y`. Klipper and Katapult call these the same. */
+const KconfigLines = array(pattern(string(), /^[A-Z0-9_]+=(y|\d+)$/));
+
 export const McuStruct = object({
   /** As Klipper's dictionary and Katapult's CONNECT write it: `stm32f446xx`. */
   name: string(),
@@ -57,6 +60,16 @@ export const McuStruct = object({
   /** Typical and worst erase times, ms, by sector size in KiB, and program time per byte, us: datasheet, x8 on an F4 or H7. */
   eraseMs: array(object({ sizeKib: integer(), typical: number(), worst: number() })),
   programUsPerByte: object({ typical: number(), worst: number() }),
+  /** What a build for this chip needs: facts klipper-katapult-dfu.md section 1. */
+  kconfig: object({
+    chip: KconfigLines,
+    /** Of the symbols that say where a program is linked; the offset from flashBase follows in hex: `8000`. */
+    start: string(),
+    /** Where one without a bootloader lies, from flashBase. */
+    bareOffset: Hex,
+    /** Of the symbols that say what Katapult launches; null where it can launch one address only. */
+    launch: nullable(string()),
+  }),
   source: string(),
 });
 
@@ -78,6 +91,15 @@ export const BoardStruct = object({
   heatersDrivenByRom: array(string()),
   /** Ways into its bootloader, in the order to be tried. */
   routes: array(enums(ROUTES)),
+  /** How firmware for this board is built; absent where nobody has found out. What it has no lines for it cannot be. */
+  kconfig: optional(
+    object({
+      clock: KconfigLines,
+      usb: optional(KconfigLines),
+      bridge: optional(KconfigLines),
+      can: optional(KconfigLines),
+    }),
+  ),
   source: string(),
 });
 

@@ -12,6 +12,7 @@ const TARGETS: Readonly<Record<string, () => Promise<Target>>> = {
   configuration: async () => (await import('./targets/configuration.ts')).configuration,
   'host-conf': async () => (await import('./targets/host-conf.ts')).hostConf,
   'printer-cfg': async () => (await import('./targets/printer-cfg.ts')).printerCfg,
+  kconfig: async () => (await import('./targets/kconfig.ts')).kconfig,
   identify: async () => (await import('./targets/identify.ts')).identifyTalk,
   'can-admin': async () => (await import('./targets/can-admin.ts')).canAdmin,
   moonraker: async () => (await import('./targets/moonraker.ts')).moonraker,
