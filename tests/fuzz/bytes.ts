@@ -133,3 +133,33 @@ export function cut(random: Random, bytes: Uint8Array): Uint8Array[] {
   }
   return pieces;
 }
+
+/** What becomes of a message on its way. */
+export type Spoil = 'lost' | 'doubled' | 'cut' | 'flipped' | 'rubbish';
+
+/** @param mostRubbish as many bytes come before it at most */
+export function spoiltMessage(
+  random: Random,
+  bytes: Uint8Array,
+  how: Spoil,
+  mostRubbish: number,
+): Uint8Array[] {
+  switch (how) {
+    case 'lost':
+      return [];
+    case 'doubled':
+      return [bytes, bytes];
+    case 'cut':
+      return [bytes.slice(0, random.below(bytes.length))];
+    case 'rubbish':
+      return [join(random.bytes(random.between(1, mostRubbish)), bytes)];
+    case 'flipped': {
+      const copy = bytes.slice();
+      for (let bits = random.between(1, 3); bits > 0; bits--) {
+        const at = random.below(copy.length);
+        copy[at] = (copy[at] ?? 0) ^ (1 << random.below(8));
+      }
+      return [copy];
+    }
+  }
+}

@@ -1,7 +1,7 @@
 // Fuzz: a serial device is asked which Klipper it runs. A Klipper behind a bad cable, one that talks of other things, and what
 // is none at all: the talk ends, and the dictionary that it brings is the one that lies there.
 import { SYNC, identify } from '../../../src/protocol/klipper-identify.ts';
-import { join, sameBytes } from '../bytes.ts';
+import { join, sameBytes, spoiltMessage, type Spoil } from '../bytes.ts';
 import { Random } from '../random.ts';
 import { holds, refusalCode, target, type Fate } from '../target.ts';
 
@@ -16,8 +16,7 @@ interface Talk {
   readonly mayLie: boolean;
 }
 
-type Spoil = 'lost' | 'doubled' | 'cut' | 'flipped' | 'late' | 'rubbish';
-const SPOILS: readonly Spoil[] = ['lost', 'doubled', 'cut', 'flipped', 'late', 'rubbish'];
+const SPOILS: readonly (Spoil | 'late')[] = ['lost', 'doubled', 'cut', 'flipped', 'late', 'rubbish'];
 /** Ten questions at each of 13 places, and 4 KiB of chatter to each of them, nine bytes at a time. */
 const MOST_STEPS = 60_000;
 const CHUNK_BYTES = 40;
@@ -62,7 +61,7 @@ function converse({ oneIn, chatter, mayLie }: Talk, mcu: Mcu, random: Random): U
         const said = mayLie && random.oneIn(8) ? lie(random) : answer;
         const how = random.oneIn(oneIn) ? random.pick(SPOILS) : undefined;
         if (how === 'late') late.push(said);
-        else waiting.push(...spoilt(random, said, how));
+        else waiting.push(...(how === undefined ? [said] : spoiltMessage(random, said, how, 20)));
       }
       step = talk.next('ok');
       continue;
@@ -139,27 +138,4 @@ function block(sequence: number, content: Uint8Array): Uint8Array {
     crc = ((data << 8) | (crc >> 8)) ^ (data >> 4) ^ (data << 3);
   }
   return Uint8Array.of(...bytes, (crc >> 8) & 0xff, crc & 0xff, SYNC);
-}
-
-function spoilt(random: Random, bytes: Uint8Array, how: Exclude<Spoil, 'late'> | undefined): Uint8Array[] {
-  switch (how) {
-    case undefined:
-      return [bytes];
-    case 'lost':
-      return [];
-    case 'doubled':
-      return [bytes, bytes];
-    case 'cut':
-      return [bytes.slice(0, random.below(bytes.length))];
-    case 'rubbish':
-      return [join(random.bytes(random.between(1, 20)), bytes)];
-    case 'flipped': {
-      const copy = bytes.slice();
-      for (let bits = random.between(1, 3); bits > 0; bits--) {
-        const at = random.below(copy.length);
-        copy[at] = (copy[at] ?? 0) ^ (1 << random.below(8));
-      }
-      return [copy];
-    }
-  }
 }

@@ -4,14 +4,14 @@ import { complete, connect, getCanbusId, sendEof } from '../../../src/protocol/k
 import { readBlocks, writePage } from '../../../src/protocol/katapult/memory.ts';
 import { KatapultLink, type KatapultTalk } from '../../../src/protocol/katapult/talk.ts';
 import { KatapultPeer } from '../../support/katapult-peer.ts';
-import { join, sameBytes } from '../bytes.ts';
+import { join, sameBytes, spoiltMessage, type Spoil } from '../bytes.ts';
 import { Random } from '../random.ts';
 import { holds, refusalCode, target, type Fate } from '../target.ts';
 
 /** What becomes of one message; at most three bits are wrong in it, which its CRC always sees. */
-type Spoil = 'lost' | 'doubled' | 'cut' | 'flipped' | 'late' | 'rubbish';
-const ANSWERS: readonly Spoil[] = ['lost', 'doubled', 'cut', 'flipped', 'late', 'rubbish'];
-const COMMANDS: readonly Spoil[] = ['lost', 'cut', 'flipped', 'rubbish'];
+type Mishap = Spoil | 'late';
+const ANSWERS: readonly Mishap[] = ['lost', 'doubled', 'cut', 'flipped', 'late', 'rubbish'];
+const COMMANDS: readonly Mishap[] = ['lost', 'cut', 'flipped', 'rubbish'];
 
 interface Talk {
   readonly kind: 'connect' | 'read' | 'write' | 'uuid' | 'end' | 'start';
@@ -148,27 +148,9 @@ function spoilt(
   random: Random,
   bytes: Uint8Array,
   oneIn: number,
-  among: readonly Spoil[],
+  among: readonly Mishap[],
 ): Uint8Array[] | undefined {
   if (!random.oneIn(oneIn)) return [bytes];
-  switch (random.pick(among)) {
-    case 'lost':
-      return [];
-    case 'doubled':
-      return [bytes, bytes];
-    case 'cut':
-      return [bytes.slice(0, random.below(bytes.length))];
-    case 'late':
-      return undefined;
-    case 'rubbish':
-      return [join(random.bytes(random.between(1, 40)), bytes)];
-    case 'flipped': {
-      const copy = bytes.slice();
-      for (let bits = random.between(1, 3); bits > 0; bits--) {
-        const at = random.below(copy.length);
-        copy[at] = (copy[at] ?? 0) ^ (1 << random.below(8));
-      }
-      return [copy];
-    }
-  }
+  const how = random.pick(among);
+  return how === 'late' ? undefined : spoiltMessage(random, bytes, how, 40);
 }
